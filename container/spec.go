@@ -1,0 +1,121 @@
+package container
+
+import "time"
+
+// Spec is what a container's owner wants. Its keys are the option names of
+// NixOS `containers.<name>` and, in the same style, berth's own. The zero Spec
+// is not the default one: see DefaultSpec. Keys has a line of documentation,
+// the default and the effect of each.
+type Spec struct {
+	// Where the guest comes from: exactly one of these is set.
+	Image      ImageRef `json:"image,omitzero"`
+	Flake      string   `json:"flake,omitempty"`
+	Config     string   `json:"config,omitempty"`
+	ConfigFile string   `json:"configFile,omitempty"`
+	System     string   `json:"system,omitempty"`
+
+	AutoStart        bool         `json:"autoStart"`
+	Ephemeral        bool         `json:"ephemeral"`
+	RestartIfChanged bool         `json:"restartIfChanged"`
+	TimeoutStartSec  Duration     `json:"timeoutStartSec"`
+	PrivateUsers     PrivateUsers `json:"privateUsers"`
+	DependsOn        []Name       `json:"dependsOn,omitempty"`
+	HealthCheck      *HealthCheck `json:"healthCheck,omitempty"`
+	Limits           Limits       `json:"limits,omitzero"`
+	Labels           Labels       `json:"labels,omitempty"`
+
+	PrivateNetwork   bool                 `json:"privateNetwork"`
+	HostBridge       string               `json:"hostBridge,omitempty"`
+	HostAddress      string               `json:"hostAddress,omitempty"`
+	LocalAddress     string               `json:"localAddress,omitempty"`
+	HostAddress6     string               `json:"hostAddress6,omitempty"`
+	LocalAddress6    string               `json:"localAddress6,omitempty"`
+	LocalMacAddress  string               `json:"localMacAddress,omitempty"`
+	NetworkNamespace string               `json:"networkNamespace,omitempty"`
+	Interfaces       []string             `json:"interfaces,omitempty"`
+	Macvlans         []string             `json:"macvlans,omitempty"`
+	ExtraVeths       map[string]ExtraVeth `json:"extraVeths,omitempty"`
+	ForwardPorts     []ForwardPort        `json:"forwardPorts,omitempty"`
+
+	BindMounts             map[string]BindMount `json:"bindMounts,omitempty"` // by mount point
+	Tmpfs                  []string             `json:"tmpfs,omitempty"`
+	AllowedDevices         []AllowedDevice      `json:"allowedDevices,omitempty"`
+	AdditionalCapabilities []Capability         `json:"additionalCapabilities,omitempty"`
+	DropCapabilities       []Capability         `json:"dropCapabilities,omitempty"`
+	SystemCallFilter       []string             `json:"systemCallFilter,omitempty"`
+	EnableTun              bool                 `json:"enableTun"`
+	Credentials            []Credential         `json:"credentials,omitempty"`
+	Environment            map[string]string    `json:"environment,omitempty"`
+	ExtraFlags             []string             `json:"extraFlags,omitempty"`
+}
+
+// DefaultSpec is a Spec in which every key has its default. It names no
+// source, so it is not yet a valid one. AutoStart is false, as `berth create`
+// has it; declarations start from true.
+func DefaultSpec() Spec {
+	return Spec{
+		RestartIfChanged: true,
+		TimeoutStartSec:  Duration(time.Minute),
+		PrivateUsers:     PrivateUsers{Mode: UsersPick},
+	}
+}
+
+// Labels are the owner's own marks, for selecting with -l.
+type Labels map[string]string
+
+// BindMount makes a file or directory of the host appear in the guest.
+type BindMount struct {
+	HostPath   string `json:"hostPath"`         // absolute
+	IsReadOnly bool   `json:"isReadOnly"`       // default true, as on NixOS
+	Create     bool   `json:"create,omitempty"` // make the directory on the host if it is missing
+}
+
+// ExtraVeth is one more virtual Ethernet pair; NixOS `extraVeths.<name>`.
+type ExtraVeth struct {
+	HostBridge      string        `json:"hostBridge,omitempty"`
+	HostAddress     string        `json:"hostAddress,omitempty"`
+	LocalAddress    string        `json:"localAddress,omitempty"`
+	HostAddress6    string        `json:"hostAddress6,omitempty"`
+	LocalAddress6   string        `json:"localAddress6,omitempty"`
+	LocalMacAddress string        `json:"localMacAddress,omitempty"`
+	ForwardPorts    []ForwardPort `json:"forwardPorts,omitempty"`
+}
+
+// ForwardPort is a port of the host that the guest answers.
+type ForwardPort struct {
+	Protocol      string `json:"protocol"` // tcp or udp
+	HostPort      uint16 `json:"hostPort"`
+	ContainerPort uint16 `json:"containerPort,omitempty"` // 0: the same as HostPort
+	HostAddress   string `json:"hostAddress,omitempty"`   // where to listen; empty: everywhere
+}
+
+// AllowedDevice lets the guest use a device node of the host.
+type AllowedDevice struct {
+	Node     string `json:"node"`     // an absolute path below /dev, or a class such as char-usb_device
+	Modifier string `json:"modifier"` // of r (read), w (write), m (mknod)
+}
+
+// Credential is a secret that the guest reads under its ID; see CREDENTIALS
+// in systemd.exec(5). The value stays in the file.
+type Credential struct {
+	ID   string `json:"id"`
+	Path string `json:"path"` // absolute, on the host
+}
+
+// Limits bound what the guest takes of the host. A zero field is no limit.
+type Limits struct {
+	MemoryMax Bytes   `json:"memoryMax,omitzero"` // bytes
+	CPUQuota  Percent `json:"cpuQuota,omitzero"`  // per cent of one CPU
+	TasksMax  uint64  `json:"tasksMax,omitempty"` // processes and threads
+	IOWeight  uint16  `json:"ioWeight,omitempty"` // 1 to 10000; 100 is what others have
+}
+
+// HealthCheck tells whether a running guest does its work.
+type HealthCheck struct {
+	Command  []string `json:"command,omitempty"` // run in the guest; 0 is healthy
+	TCP      string   `json:"tcp,omitempty"`     // host:port or :port
+	HTTP     string   `json:"http,omitempty"`    // a URL; 200 to 399 is healthy
+	Interval Duration `json:"interval,omitzero"`
+	Timeout  Duration `json:"timeout,omitzero"`
+	Retries  int      `json:"retries,omitempty"`
+}

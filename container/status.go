@@ -1,0 +1,54 @@
+package container
+
+import "time"
+
+// State is what a container is doing.
+type State string
+
+// The states of a container.
+const (
+	Stopped      State = "stopped"      // no process
+	Starting     State = "starting"     // the guest has not said READY=1 yet
+	Running      State = "running"      // the guest is ready
+	Stopping     State = "stopping"     // the guest is shutting down
+	Restarting   State = "restarting"   // the guest ended; its supervisor starts it again
+	Paused       State = "paused"       // its processes are frozen
+	Failed       State = "failed"       // it ended and is not started again; Status.Reason says why
+	Unsupervised State = "unsupervised" // the guest runs but its supervisor is gone
+)
+
+// Alive reports whether processes of the container exist or are about to.
+func (s State) Alive() bool {
+	return s != Stopped && s != Failed
+}
+
+// Status is what is observed of one container at one moment.
+type Status struct {
+	Name     Name      `json:"name"`
+	State    State     `json:"state"`
+	Owner    Owner     `json:"owner"`
+	Reason   string    `json:"reason,omitempty"`   // why it failed or restarts, for people
+	Leader   int       `json:"leader,omitempty"`   // the host's PID of the guest's init
+	Since    time.Time `json:"since,omitzero"`     // of State
+	Restarts int       `json:"restarts,omitempty"` // since the last start by an owner
+	Image    string    `json:"image,omitempty"`    // where the guest comes from, as declared
+	Digest   Digest    `json:"digest,omitempty"`   // the image that it boots
+	UIDBase  uint32    `json:"uidBase,omitempty"`  // the host's number of the guest's root; 0: no range
+	Labels   Labels    `json:"labels,omitempty"`
+	// Pending holds what the owner wants and the running guest does not have
+	// yet; it takes effect with the next start.
+	Pending []Change `json:"pending,omitempty"`
+	// Lost names what the guest goes without on this host, such as a user
+	// namespace, and why.
+	Lost []string `json:"lost,omitempty"`
+}
+
+// Owner says who declared a container: "cli", or "file:" and the absolute
+// path of a declaration.
+type Owner string
+
+// OwnerCLI owns the containers that commands made.
+const OwnerCLI Owner = "cli"
+
+// OwnerFile is the owner of the containers of the declaration at path.
+func OwnerFile(path string) Owner { return Owner("file:" + path) }

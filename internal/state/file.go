@@ -1,0 +1,71 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// WriteJSON replaces the file at path by v as JSON, mode 0600. A reader, or a
+// machine that loses power, sees the old content or the new one.
+func WriteJSON(path string, v any) error {
+	return writeJSON(path, v, true)
+}
+
+// WriteRuntimeJSON is WriteJSON for files that no reboot outlives: it does not
+// wait for the disk.
+func WriteRuntimeJSON(path string, v any) error {
+	return writeJSON(path, v, false)
+}
+
+func writeJSON(path string, v any, durable bool) (err error) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(append(b, '\n'))
+	if durable && err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil || !durable {
+		return err
+	}
+	return SyncDir(dir)
+}
+
+// SyncDir makes renames in dir durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// ReadJSON reads the file at path into v. The error for a file that is not
+// there matches fs.ErrNotExist.
+func ReadJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock is an exclusive lock that the kernel drops with the process.
+type Lock struct{ f *os.File }
+
+// ErrLocked says that another process holds a lock.
+var ErrLocked = errors.New("locked by another process")
+
+// TryLock takes the lock file at path, which it makes with its directory, or
+// returns an error that matches ErrLocked at once.
+func TryLock(path string) (*Lock, error) {
+	f, err := openLock(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrLocked
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return &Lock{f}, nil
+}
+
+// AwaitLock takes the lock file at path, as soon as nobody else holds it.
+func AwaitLock(ctx context.Context, path string) (*Lock, error) {
+	if l, err := TryLock(path); !errors.Is(err, ErrLocked) {
+		return l, err
+	}
+	f, err := openLock(path)
+	if err != nil {
+		return nil, err
+	}
+	got := make(chan error, 1)
+	go func() { got <- flock(f, unix.LOCK_EX) }()
+	select {
+	case err := <-got:
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return &Lock{f}, nil
+	case <-ctx.Done():
+		go func() { <-got; f.Close() }() // flock cannot be interrupted; what it yields is given back
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Held reports whether some process holds the lock file at path.
+func Held(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(flock(f, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// Unlock gives the lock back.
+func (l *Lock) Unlock() error { return l.f.Close() }
+
+func openLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if !errors.Is(err, os.ErrNotExist) {
+		return f, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), how); err != unix.EINTR {
+			return err
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+
+	"github.com/berth-containers/berth/container"
+)
+
+// Paths are the directories of one berth; every file it keeps lies below one
+// of them.
+type Paths struct {
+	Root string // what --root names; "/" by default
+}
+
+// Containers holds a directory for each container.
+func (p Paths) Containers() string { return filepath.Join(p.Root, "var/lib/berth/containers") }
+
+// Container is the directory of one container.
+func (p Paths) Container(n container.Name) string { return filepath.Join(p.Containers(), string(n)) }
+
+// Images holds the images.
+func (p Paths) Images() string { return filepath.Join(p.Root, "var/lib/berth/images") }
+
+// Config holds the host owner's declarations and settings.
+func (p Paths) Config() string { return filepath.Join(p.Root, "etc/berth") }
+
+// Runtime holds what lasts until the next boot.
+func (p Paths) Runtime() string { return filepath.Join(p.Root, "run/berth") }
+
+// Run is the runtime directory of one container; it exists only while the
+// container has a supervisor or left something to clean up.
+func (p Paths) Run(n container.Name) string {
+	return filepath.Join(p.Runtime(), "containers", string(n))
+}
+
+// Locks holds the lock files.
+func (p Paths) Locks() string { return filepath.Join(p.Runtime(), "locks") }
+
+// Log is the console log of one container.
+func (p Paths) Log(n container.Name) string {
+	return filepath.Join(p.Root, "var/log/berth", string(n)+".log")
+}
+
+// Instance tells this berth from others on the same machine, in names that
+// the whole machine shares, such as cgroups: "berth", or with --root "berth-"
+// and eight hexadecimal digits of the path.
+func (p Paths) Instance() string {
+	if p.Root == "/" {
+		return "berth"
+	}
+	sum := sha256.Sum256([]byte(p.Root))
+	return "berth-" + hex.EncodeToString(sum[:4])
+}
+
+// Machine is the name under which systemd-nspawn knows a container.
+func (p Paths) Machine(n container.Name) string {
+	if p.Root == "/" {
+		return n.Hostname()
+	}
+	return n.Hostname() + "-" + p.Instance()[len("berth-"):]
+}
