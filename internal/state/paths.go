@@ -32,8 +32,11 @@ func (p Paths) Runtime() string { return filepath.Join(p.Root, "run/berth") }
 // Run is the runtime directory of one container; it exists only while the
 // container has a supervisor or left something to clean up.
 func (p Paths) Run(n container.Name) string {
-	return filepath.Join(p.Runtime(), "containers", string(n))
+	return filepath.Join(p.Runs(), string(n))
 }
+
+// Runs holds the runtime directories of all containers.
+func (p Paths) Runs() string { return filepath.Join(p.Runtime(), "containers") }
 
 // Locks holds the lock files.
 func (p Paths) Locks() string { return filepath.Join(p.Runtime(), "locks") }

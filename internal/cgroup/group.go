@@ -1,0 +1,229 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Group is one control group, the same path in every hierarchy. It need not
+// exist.
+type Group struct {
+	h    Hierarchies
+	path string // from the root of each hierarchy, without a leading slash
+}
+
+// Group is the group at path, such as "berth/web".
+func (h Hierarchies) Group(path string) Group { return Group{h, path} }
+
+// Child is the group name below g.
+func (g Group) Child(name string) Group { return Group{g.h, filepath.Join(g.path, name)} }
+
+func (g Group) dir(t hierarchy) string { return filepath.Join(t.mount, g.path) }
+
+// Create makes the group, and its parents, in every hierarchy. In the v2
+// hierarchy it hands every controller down to it.
+func (g Group) Create() error {
+	for _, t := range g.h.list {
+		if err := os.MkdirAll(g.dir(t), 0o755); err != nil {
+			return err
+		}
+		if t.v2 {
+			g.delegate(t)
+		}
+	}
+	return nil
+}
+
+// delegate turns the controllers on above g. A controller that cannot be
+// turned on, because a parent has processes of its own, shows when a limit
+// needs it.
+func (g Group) delegate(t hierarchy) {
+	dir := t.mount
+	for part := range strings.SplitSeq(g.path, "/") {
+		for _, c := range t.controllers {
+			_ = os.WriteFile(dir+"/cgroup.subtree_control", []byte("+"+c), 0)
+		}
+		dir = filepath.Join(dir, part)
+	}
+}
+
+// Join moves the process into the group; 0 is the calling one.
+func (g Group) Join(pid int) error {
+	for _, t := range g.h.list {
+		if err := os.WriteFile(g.dir(t)+"/cgroup.procs", strconv.AppendInt(nil, int64(pid), 10), 0); err != nil {
+			return fmt.Errorf("join cgroup: %w", err)
+		}
+	}
+	return nil
+}
+
+// Procs are the processes in the group and all groups below it.
+func (g Group) Procs() ([]int, error) {
+	seen := map[int]bool{}
+	var out []int
+	for _, t := range g.h.list {
+		err := filepath.WalkDir(g.dir(t), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return ignoreGone(err)
+			}
+			b, err := os.ReadFile(path + "/cgroup.procs")
+			for f := range strings.FieldsSeq(string(b)) {
+				if pid, err := strconv.Atoi(f); err == nil && pid > 0 && !seen[pid] {
+					seen[pid] = true
+					out = append(out, pid)
+				}
+			}
+			return ignoreGone(err)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	return err
+}
+
+// Kill kills every process of the group and the groups below it, and returns
+// when none is left, or with an error after the time limit.
+func (g Group) Kill(limit time.Duration) error {
+	_ = g.Freeze(false) // a frozen process of a v1 freezer does not die
+	pause := time.Millisecond
+	for end := time.Now().Add(limit); ; {
+		pids, err := g.Procs()
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("kill cgroup %s: %d processes are left, the first has PID %d", g.path, len(pids), pids[0])
+		}
+		for _, pid := range pids {
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+				return err
+			}
+		}
+		time.Sleep(pause) // the kernel has no event for an emptied v1 group
+		pause = min(2*pause, 50*time.Millisecond)
+	}
+}
+
+// Remove removes the group and all groups below it, which must have no
+// processes. A group that is not there is no error.
+func (g Group) Remove() error {
+	var errs []error
+	for _, t := range g.h.list {
+		errs = append(errs, removeGroups(g.dir(t)))
+	}
+	return errors.Join(errs...)
+}
+
+// removeGroups removes directories from the leaves up. A group whose last
+// process has just ended is busy for a moment.
+func removeGroups(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeGroups(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	for pause := time.Millisecond; ; pause *= 2 {
+		err := unix.Rmdir(dir)
+		if err == unix.EBUSY && pause < time.Second {
+			time.Sleep(pause)
+			continue
+		}
+		if err == nil || err == unix.ENOENT {
+			return nil
+		}
+		return fmt.Errorf("remove cgroup %s: %w", dir, err)
+	}
+}
+
+// Prune removes the group where nothing is in it and nothing below it.
+func (g Group) Prune() {
+	for _, t := range g.h.list {
+		_ = unix.Rmdir(g.dir(t))
+	}
+}
+
+// Exists reports whether the group is there in any hierarchy.
+func (g Group) Exists() bool {
+	for _, t := range g.h.list {
+		if _, err := os.Stat(g.dir(t)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Children are the names of the groups below g, of all hierarchies.
+func (g Group) Children() []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, t := range g.h.list {
+		entries, _ := os.ReadDir(g.dir(t))
+		for _, e := range entries {
+			if e.IsDir() && !seen[e.Name()] {
+				seen[e.Name()] = true
+				out = append(out, e.Name())
+			}
+		}
+	}
+	return out
+}
+
+// JoinOf moves the process pid into the groups that process of is in, in
+// every hierarchy of this one's.
+func (h Hierarchies) JoinOf(of, pid int) error {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", of))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		t, ok := h.ofLine(parts[0], parts[1])
+		if !ok {
+			continue
+		}
+		file := filepath.Join(t.mount, parts[2], "cgroup.procs")
+		if err := os.WriteFile(file, strconv.AppendInt(nil, int64(pid), 10), 0); err != nil {
+			return fmt.Errorf("join the guest's cgroup: %w", err)
+		}
+	}
+	return nil
+}
+
+// ofLine is the hierarchy that a line of /proc/PID/cgroup is about.
+func (h Hierarchies) ofLine(id, controllers string) (hierarchy, bool) {
+	if id == "0" && controllers == "" {
+		for _, t := range h.list {
+			if t.v2 {
+				return t, true
+			}
+		}
+		return hierarchy{}, false
+	}
+	first, _, _ := strings.Cut(controllers, ",")
+	return h.controller(first)
+}

@@ -1,0 +1,127 @@
+package cgroup
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// hierarchy is one mounted tree of control groups.
+type hierarchy struct {
+	mount       string   // where it is mounted
+	v2          bool     // the unified hierarchy
+	controllers []string // of v1: "memory", "name=systemd"; of v2: as in cgroup.controllers
+}
+
+// Hierarchies are the trees of control groups that a process sees.
+type Hierarchies struct{ list []hierarchy }
+
+// Mounted finds the hierarchies in /proc/self/mountinfo.
+func Mounted() (Hierarchies, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return Hierarchies{}, err
+	}
+	defer f.Close()
+	h, err := parseMountinfo(f)
+	if err != nil {
+		return Hierarchies{}, err
+	}
+	for i := range h.list {
+		if t := &h.list[i]; t.v2 {
+			b, err := os.ReadFile(t.mount + "/cgroup.controllers")
+			if err != nil {
+				return Hierarchies{}, err
+			}
+			t.controllers = strings.Fields(string(b))
+		}
+	}
+	if len(h.list) == 0 {
+		return h, fmt.Errorf("no cgroup file system is mounted")
+	}
+	return h, nil
+}
+
+// parseMountinfo reads the form of proc_pid_mountinfo(5).
+func parseMountinfo(r io.Reader) (Hierarchies, error) {
+	var h Hierarchies
+	for sc := bufio.NewScanner(r); ; {
+		if !sc.Scan() {
+			return h, sc.Err()
+		}
+		before, after, ok := strings.Cut(sc.Text(), " - ")
+		front, back := strings.Fields(before), strings.Fields(after)
+		if !ok || len(front) < 5 || len(back) < 3 {
+			continue
+		}
+		t := hierarchy{mount: front[4]}
+		switch back[0] {
+		case "cgroup2":
+			t.v2 = true
+		case "cgroup":
+			t.controllers = v1Controllers(back[2])
+			if len(t.controllers) == 0 {
+				continue
+			}
+		default:
+			continue
+		}
+		if !h.has(t) {
+			h.list = append(h.list, t)
+		}
+	}
+}
+
+func v1Controllers(options string) []string {
+	var out []string
+	for o := range strings.SplitSeq(options, ",") {
+		known := []string{"memory", "pids", "cpu", "cpuacct", "blkio", "devices", "freezer"}
+		if strings.HasPrefix(o, "name=") || slices.Contains(known, o) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// has reports whether the hierarchy of t is known already: the same one may be
+// mounted twice.
+func (h Hierarchies) has(t hierarchy) bool {
+	return slices.ContainsFunc(h.list, func(o hierarchy) bool {
+		return o.mount == t.mount || o.v2 == t.v2 && slices.Equal(o.controllers, t.controllers)
+	})
+}
+
+// controller is the hierarchy that has controller c.
+func (h Hierarchies) controller(c string) (hierarchy, bool) {
+	i := slices.IndexFunc(h.list, func(t hierarchy) bool { return slices.Contains(t.controllers, c) })
+	if i < 0 {
+		return hierarchy{}, false
+	}
+	return h.list[i], true
+}
+
+// Controllers are the names of all controllers and named hierarchies.
+func (h Hierarchies) Controllers() []string {
+	var out []string
+	for _, t := range h.list {
+		out = append(out, t.controllers...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Mode is "unified", "legacy" or "hybrid", in the words of systemd.
+func (h Hierarchies) Mode() string {
+	v2 := slices.IndexFunc(h.list, func(t hierarchy) bool { return t.v2 })
+	switch {
+	case v2 < 0:
+		return "legacy"
+	case len(h.list) == 1:
+		return "unified"
+	default:
+		return "hybrid"
+	}
+}

@@ -1,0 +1,3 @@
+// Package host finds out what this host can do: its kernel, its PID 1, its
+// cgroups, its systemd-nspawn. Everything else asks it instead of looking.
+package host

@@ -1,0 +1,109 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/container"
+)
+
+// Floor is the oldest systemd-nspawn that berth runs on.
+const Floor = 252
+
+// Version is a version of the kernel.
+type Version struct{ Major, Minor int }
+
+// AtLeast reports whether v is not older than major.minor.
+func (v Version) AtLeast(major, minor int) bool {
+	return v.Major > major || v.Major == major && v.Minor >= minor
+}
+
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+// Probe asks the system. The functions are fields so that a test can be any
+// host.
+type Probe struct {
+	Release  func() (string, error)               // the kernel's, as uname -r
+	LookPath func(program string) (string, error) // as exec.LookPath
+	Output   func(program string) ([]byte, error) // of program --version
+	Readlink func(path string) (string, error)    // as os.Readlink
+	ReadFile func(path string) ([]byte, error)    // as os.ReadFile
+}
+
+// System is the Probe of the machine that this program runs on.
+func System() Probe {
+	return Probe{
+		Release:  release,
+		LookPath: exec.LookPath,
+		Output:   func(p string) ([]byte, error) { return exec.Command(p, "--version").Output() },
+		Readlink: os.Readlink,
+		ReadFile: os.ReadFile,
+	}
+}
+
+func release() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", err
+	}
+	return unix.ByteSliceToString(u.Release[:]), nil
+}
+
+// Kernel is the version of the running kernel.
+func (p Probe) Kernel() (Version, error) {
+	r, err := p.Release()
+	if err != nil {
+		return Version{}, err
+	}
+	var v Version
+	if _, err := fmt.Sscanf(r, "%d.%d", &v.Major, &v.Minor); err != nil {
+		return v, fmt.Errorf("kernel release %q: %w", r, err)
+	}
+	return v, nil
+}
+
+// MappedLayers reports whether overlays may lie on id-mapped mounts, which
+// came with Linux 5.19.
+func (p Probe) MappedLayers() (bool, error) {
+	v, err := p.Kernel()
+	return v.AtLeast(5, 19), err
+}
+
+// Nspawn is a systemd-nspawn program.
+type Nspawn struct {
+	Path    string
+	Version int // such as 252
+}
+
+// Nspawn finds systemd-nspawn and its version.
+func (p Probe) Nspawn() (Nspawn, error) {
+	path, err := p.LookPath("systemd-nspawn")
+	if err != nil {
+		return Nspawn{}, &container.Error{Err: errors.New("systemd-nspawn is not installed"),
+			Hint: "install it: apt install systemd-container (Debian, Ubuntu), dnf install systemd-container (Fedora)"}
+	}
+	out, err := p.Output(path)
+	if err != nil {
+		return Nspawn{}, fmt.Errorf("%s --version: %w", path, err)
+	}
+	var v int
+	if _, err := fmt.Sscanf(string(out), "systemd %d", &v); err != nil {
+		line, _, _ := strings.Cut(string(out), "\n")
+		return Nspawn{}, fmt.Errorf("%s --version says %q, not a systemd version", path, line)
+	}
+	if v < Floor {
+		err = fmt.Errorf("%s is of systemd %d, berth needs %d or later", path, v, Floor)
+	}
+	return Nspawn{Path: path, Version: v}, err
+}
+
+// SystemdRuns reports whether PID 1 is systemd, in the way of sd_booted(3).
+func (p Probe) SystemdRuns() bool {
+	_, err := p.Readlink("/run/systemd/system")
+	return err == nil || errors.Is(err, unix.EINVAL) // there, and not a link
+}

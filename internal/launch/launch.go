@@ -1,0 +1,141 @@
+// Package launch is the last step before a guest: it assembles the guest's
+// root in a mount namespace of its own and becomes systemd-nspawn. Whoever
+// supervises the container starts it as `berth run NAME`.
+package launch
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/host"
+	"github.com/berth-containers/berth/internal/image"
+	"github.com/berth-containers/berth/internal/nspawn"
+	"github.com/berth-containers/berth/internal/rootfs"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// MountDir is the directory below a container's runtime directory on which
+// its root is assembled.
+const MountDir = "mnt"
+
+// Run becomes systemd-nspawn for the container n; it returns only with an
+// error. It must run in a mount namespace that nothing else uses, and with
+// the container's runtime directory in place. lost is what the guest goes
+// without according to its supervisor, for people.
+func Run(paths state.Paths, n container.Name, lost ...string) error {
+	rec, err := state.ReadRecord(paths.Container(n))
+	if err != nil {
+		return err
+	}
+	probe := host.System()
+	program, err := probe.Nspawn()
+	if err != nil {
+		return err
+	}
+	if err := rootfs.Isolate(); err != nil {
+		return err
+	}
+	mapped, err := probe.MappedLayers()
+	if err != nil {
+		return err
+	}
+	root := rootOf(paths, rec, mapped)
+	mounted, err := root.Mount()
+	if err != nil {
+		return err
+	}
+	lost = append(lost, mounted.Lost...)
+	if root.Unmapped && root.Users.Size != 0 {
+		lost = append(lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
+	}
+	if err := state.WriteLaunched(paths.Run(n), state.Launched{Record: *rec, Lost: lost}); err != nil {
+		return err
+	}
+	args, err := arguments(paths, rec, program, mounted, root.Unmapped)
+	if err != nil {
+		return err
+	}
+	return unix.Exec(program.Path, append([]string{program.Path}, args...), environment())
+}
+
+// UIDBase is the host's number of the guest's root under r, or 0 where the
+// guest has no range of its own.
+func UIDBase(r *state.Record) uint32 {
+	switch r.Spec.PrivateUsers.Mode {
+	case container.UsersPick:
+		return r.UIDBase
+	case container.UsersBase:
+		return r.Spec.PrivateUsers.Base
+	default:
+		return 0
+	}
+}
+
+func rootOf(paths state.Paths, rec *state.Record, mapped bool) rootfs.Root {
+	root := rootfs.Root{
+		Dir:   filepath.Join(paths.Run(rec.Name), MountDir),
+		Image: image.Rootfs(paths.Images(), rec.Digest),
+	}
+	if base := UIDBase(rec); base != 0 {
+		root.Users = rootfs.IDs{Base: base, Size: container.IDRange}
+		root.Unmapped = !mapped
+	}
+	if !rec.Spec.Ephemeral {
+		root.Changes = filepath.Join(paths.Container(rec.Name), state.Changes)
+	}
+	for _, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
+		b := rec.Spec.BindMounts[target]
+		root.Binds = append(root.Binds, rootfs.Bind{Source: b.HostPath, Target: target, ReadOnly: b.IsReadOnly})
+	}
+	return root
+}
+
+func arguments(paths state.Paths, rec *state.Record, program host.Nspawn, m rootfs.Mounted, chown bool) ([]string, error) {
+	c := nspawn.Config{
+		Version:   program.Version,
+		Machine:   paths.Machine(rec.Name),
+		Hostname:  rec.Name.Hostname(),
+		MachineID: rec.MachineID,
+		Root:      m.Root,
+		UIDBase:   UIDBase(rec),
+		ChownRoot: chown,
+		Spec:      rec.Spec,
+	}
+	for i, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
+		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Binds[i], Target: target, ReadOnly: rec.Spec.BindMounts[target].IsReadOnly})
+	}
+	for _, d := range rec.Spec.AllowedDevices {
+		if !strings.HasPrefix(d.Node, "/") {
+			continue // a class of devices has no node
+		}
+		if _, err := os.Stat(d.Node); err != nil {
+			return nil, fmt.Errorf("allowedDevices: %w", err)
+		}
+		if _, bound := rec.Spec.BindMounts[d.Node]; !bound {
+			c.Devices = append(c.Devices, d.Node)
+		}
+	}
+	return nspawn.Args(c), nil
+}
+
+// environment is what systemd-nspawn gets: nothing of the caller's, except
+// where to say that the guest is ready.
+func environment() []string {
+	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=vt220"}
+	if s, ok := os.LookupEnv("NOTIFY_SOCKET"); ok {
+		env = append(env, "NOTIFY_SOCKET="+s)
+	}
+	unified := false
+	if h, err := cgroup.Mounted(); err == nil {
+		unified = h.Mode() != "legacy"
+	}
+	return append(env, nspawn.Env(unified)...)
+}

@@ -1,0 +1,188 @@
+package namespace
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// spawn is a Command in the form that the children need: C strings and
+// arrays, made before fork.
+type spawn struct {
+	target, flags  uintptr
+	paths          []*byte
+	file           uintptr // with hasFile
+	hasFile        bool
+	empty          *byte
+	argv, envv     []*byte
+	dir            *byte
+	uid, gid       uintptr
+	groups         []uint32
+	drop           []uintptr // capabilities to take away
+	stdio          [3]int
+	terminal, sess bool
+	report         int
+}
+
+func (c *Command) prepare() (*spawn, error) {
+	s := &spawn{
+		target: c.Target.Fd(), flags: uintptr(c.Flags), uid: uintptr(c.UID), gid: uintptr(c.GID),
+		terminal: c.Terminal, sess: c.NewSession || c.Terminal,
+		empty: new(byte),
+	}
+	if c.File != nil {
+		s.file, s.hasFile = c.File.Fd(), true
+	}
+	for i, f := range [...]interface{ Fd() uintptr }{c.Stdin, c.Stdout, c.Stderr} {
+		s.stdio[i] = int(f.Fd())
+	}
+	for _, g := range c.Groups {
+		s.groups = append(s.groups, uint32(g))
+	}
+	for bit := uintptr(0); bit < 64; bit++ {
+		if c.Bounding&(1<<bit) == 0 {
+			s.drop = append(s.drop, bit)
+		}
+	}
+	var err error
+	if s.dir, err = unix.BytePtrFromString(c.Dir); err != nil {
+		return nil, err
+	}
+	for _, l := range []struct {
+		to   *[]*byte
+		from []string
+		end  bool
+	}{{&s.paths, c.Paths, false}, {&s.argv, c.Args, true}, {&s.envv, c.Env, true}} {
+		for _, v := range l.from {
+			p, err := unix.BytePtrFromString(v)
+			if err != nil {
+				return nil, err
+			}
+			*l.to = append(*l.to, p)
+		}
+		if l.end {
+			*l.to = append(*l.to, nil)
+		}
+	}
+	return s, nil
+}
+
+// fork starts the first child, which enters the namespaces, and returns its
+// PID. A PID namespace holds for children only: the first child forks the
+// second as its own sibling, and ends.
+//
+//go:noinline
+//go:norace
+func (s *spawn) fork() (int, unix.Errno) {
+	beforeFork()
+	pid, errno := rawClone(uintptr(unix.SIGCHLD))
+	if errno != 0 || pid != 0 {
+		afterFork()
+		return int(pid), errno
+	}
+	afterForkInChild()
+	if _, _, e := unix.RawSyscall(unix.SYS_SETNS, s.target, s.flags, 0); e != 0 {
+		s.fail(stepEnter, e)
+	}
+	pid, errno = rawClone(unix.CLONE_PARENT | uintptr(unix.SIGCHLD))
+	if errno != 0 {
+		s.fail(stepFork, errno)
+	}
+	if pid != 0 {
+		s.tell(0, int32(pid))
+		rawExit(0)
+	}
+	s.become()
+	return 0, 0
+}
+
+//go:nosplit
+//go:norace
+func (s *spawn) tell(step, value int32) {
+	r := report{step, value}
+	rawWrite(s.report, unsafe.Pointer(&r), unsafe.Sizeof(r))
+}
+
+//go:nosplit
+//go:norace
+func (s *spawn) fail(step int32, e unix.Errno) {
+	s.tell(step, int32(e))
+	rawExit(127)
+}
+
+// become is the second child: it takes its streams, its user and its
+// capabilities, and becomes the program.
+//
+//go:norace
+func (s *spawn) become() {
+	if s.sess {
+		if _, _, e := unix.RawSyscall(unix.SYS_SETSID, 0, 0, 0); e != 0 {
+			s.fail(stepSession, e)
+		}
+	}
+	s.streams()
+	s.identity()
+	if _, _, e := unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(s.dir)), 0, 0); e != 0 {
+		s.fail(stepDir, e)
+	}
+	argv, envv := uintptr(unsafe.Pointer(&s.argv[0])), uintptr(unsafe.Pointer(&s.envv[0]))
+	err := unix.ENOENT
+	if s.hasFile {
+		_, _, err = unix.RawSyscall6(unix.SYS_EXECVEAT, s.file, uintptr(unsafe.Pointer(s.empty)), argv, envv, unix.AT_EMPTY_PATH, 0)
+	}
+	for _, p := range s.paths {
+		_, _, e := unix.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(p)), argv, envv)
+		if e != unix.ENOENT && e != unix.ENOTDIR {
+			err = e
+			break
+		}
+	}
+	s.fail(stepRun, err)
+}
+
+// streams makes the three files the standard streams. They are first moved out
+// of the way, since one of them may be a standard stream already.
+//
+//go:norace
+func (s *spawn) streams() {
+	for i := range s.stdio {
+		fd, _, e := unix.RawSyscall(unix.SYS_FCNTL, uintptr(s.stdio[i]), unix.F_DUPFD_CLOEXEC, 3)
+		if e != 0 {
+			s.fail(stepStreams, e)
+		}
+		s.stdio[i] = int(fd)
+	}
+	for i := range s.stdio {
+		if _, _, e := unix.RawSyscall(unix.SYS_DUP3, uintptr(s.stdio[i]), uintptr(i), 0); e != 0 {
+			s.fail(stepStreams, e)
+		}
+	}
+	if s.terminal {
+		if _, _, e := unix.RawSyscall(unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0); e != 0 {
+			s.fail(stepTerminal, e)
+		}
+	}
+}
+
+//go:norace
+func (s *spawn) identity() {
+	for _, c := range s.drop { // EINVAL: the kernel does not know it
+		if _, _, e := unix.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0, 0); e != 0 && e != unix.EINVAL {
+			s.fail(stepCaps, e)
+		}
+	}
+	var groups unsafe.Pointer
+	if len(s.groups) > 0 {
+		groups = unsafe.Pointer(&s.groups[0])
+	}
+	if _, _, e := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(s.groups)), uintptr(groups), 0); e != 0 {
+		s.fail(stepGroups, e)
+	}
+	if _, _, e := unix.RawSyscall(unix.SYS_SETRESGID, s.gid, s.gid, s.gid); e != 0 {
+		s.fail(stepGID, e)
+	}
+	if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, s.uid, s.uid, s.uid); e != 0 {
+		s.fail(stepUID, e)
+	}
+	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0)
+}

@@ -1,0 +1,56 @@
+package namespace
+
+import (
+	"unsafe" // for system calls in a forked child, and for go:linkname
+
+	"golang.org/x/sys/unix"
+)
+
+// What follows runs in a child of a multi-threaded process before exec: it may
+// not allocate, lock, or grow the stack, as in syscall.forkAndExecInChild.
+
+// These are the runtime's own hooks around fork; they are kept for packages
+// such as this one (see the comments in runtime/proc.go).
+
+//go:linkname beforeFork syscall.runtime_BeforeFork
+func beforeFork()
+
+//go:linkname afterFork syscall.runtime_AfterFork
+func afterFork()
+
+//go:linkname afterForkInChild syscall.runtime_AfterForkInChild
+func afterForkInChild()
+
+//go:nosplit
+//go:norace
+func rawClone(flags uintptr) (uintptr, unix.Errno) {
+	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
+	return pid, errno
+}
+
+//go:nosplit
+//go:norace
+func rawClose(fd int) {
+	unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+}
+
+//go:nosplit
+//go:norace
+func rawRead(fd int, b *byte) unix.Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(b)), 1)
+	return errno
+}
+
+//go:nosplit
+//go:norace
+func rawExit(code int) {
+	for {
+		unix.RawSyscall(unix.SYS_EXIT, uintptr(code), 0, 0)
+	}
+}
+
+//go:nosplit
+//go:norace
+func rawWrite(fd int, p unsafe.Pointer, n uintptr) {
+	unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(p), n)
+}

@@ -1,0 +1,107 @@
+// Package process holds on to processes that are not children of this one, so
+// that a PID that has passed on to another process is never taken for them.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is a pidfd; see pidfd_open(2).
+type Process struct {
+	PID int
+	fd  *os.File
+}
+
+// Open holds on to the process that has the PID now. The error for one that
+// has ended is ESRCH.
+func Open(pid int) (*Process, error) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	return &Process{pid, os.NewFile(uintptr(fd), "pidfd")}, nil
+}
+
+// OpenStarted is Open for the process that started at the time start; see
+// StartTime. For any other, the error is ESRCH.
+func OpenStarted(pid int, start uint64) (*Process, error) {
+	p, err := Open(pid)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := StartTime(pid); err != nil || now != start {
+		p.Close()
+		return nil, unix.ESRCH
+	}
+	return p, nil
+}
+
+// Close lets go of the process.
+func (p *Process) Close() error { return p.fd.Close() }
+
+// File is the pidfd.
+func (p *Process) File() *os.File { return p.fd }
+
+// Signal sends sig; that the process has ended is no error.
+func (p *Process) Signal(sig unix.Signal) error {
+	conn, err := p.fd.SyscallConn() // Fd would take the file from the poller
+	if err != nil {
+		return err
+	}
+	var sent error
+	if err := conn.Control(func(fd uintptr) { sent = unix.PidfdSendSignal(int(fd), sig, nil, 0) }); err != nil {
+		return err
+	}
+	if sent == unix.ESRCH {
+		return nil
+	}
+	return os.NewSyscallError("pidfd_send_signal", sent)
+}
+
+// Await returns nil when the process has ended, or the cause of ctx's end.
+func (p *Process) Await(ctx context.Context) error {
+	conn, err := p.fd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = p.fd.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	err = conn.Read(ended)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// ended reports whether a pidfd is readable, which it is when the process has
+// ended.
+func ended(fd uintptr) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, _ := unix.Poll(fds, 0)
+	return n > 0
+}
+
+// StartTime is when a process started, in clock ticks since boot: with its PID
+// it names a process for good. For a zombie it is an error, as for a process
+// that is gone.
+func StartTime(pid int) (uint64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The second field is a name in parentheses that may hold anything.
+	s := string(b)
+	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
+	if len(f) < 20 || f[0] == "Z" {
+		return 0, fmt.Errorf("process %d has ended", pid)
+	}
+	return strconv.ParseUint(f[19], 10, 64)
+}

@@ -1,0 +1,195 @@
+package rootfs
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/namespace"
+)
+
+// Root is a guest's root file system.
+type Root struct {
+	Dir      string // an empty directory on which everything is mounted
+	Image    string // the read-only tree
+	Changes  string // where changes are kept, as upper/ and work/; empty: in memory
+	Users    IDs
+	Binds    []Bind
+	Unmapped bool // the kernel has no id-mapped overlay layers: layers are used as they are
+}
+
+// IDs maps the guest's user and group numbers 0 to Size-1 to Base and up on
+// the host. Size 0 maps nothing.
+type IDs struct{ Base, Size uint32 }
+
+// Bind is a file or directory of the host for the guest to see.
+type Bind struct {
+	Source   string // on the host
+	Target   string // in the guest
+	ReadOnly bool
+}
+
+// Mounted says where the pieces of a root are.
+type Mounted struct {
+	Root  string   // the root directory for systemd-nspawn
+	Binds []string // for each Bind of the Root, the mount to bind
+	Lost  []string // for people: what the host's file systems cannot do
+}
+
+// Isolate makes what this mount namespace mounts invisible to the host, which
+// still reaches it with its own mounts. The process must be alone in its mount
+// namespace.
+func Isolate() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("isolate mounts: %w", err)
+	}
+	return nil
+}
+
+// Mount assembles r. On an error the mounts made so far stay until the mount
+// namespace ends.
+func (r Root) Mount() (Mounted, error) {
+	m := Mounted{Root: filepath.Join(r.Dir, "root")}
+	if err := unix.Mount("berth", r.Dir, "tmpfs", unix.MS_NODEV, "mode=0755"); err != nil {
+		return m, fmt.Errorf("mount tmpfs on %s: %w", r.Dir, err)
+	}
+	users, err := r.userNamespace()
+	if err != nil {
+		return m, err
+	}
+	if users != nil {
+		defer users.Close()
+	}
+	if err := r.mountOverlay(m.Root, users); err != nil {
+		return m, err
+	}
+	for i, b := range r.Binds {
+		at := filepath.Join(r.Dir, "bind", strconv.Itoa(i))
+		lost, err := b.mount(at, users)
+		if err != nil {
+			return m, fmt.Errorf("bindMounts.%s: %w", b.Target, err)
+		}
+		m.Binds = append(m.Binds, at)
+		if lost != "" {
+			m.Lost = append(m.Lost, lost)
+		}
+	}
+	return m, nil
+}
+
+// userNamespace is the guest's range as a namespace, or nil without one.
+func (r Root) userNamespace() (*os.File, error) {
+	if r.Users.Size == 0 {
+		return nil, nil
+	}
+	return namespace.NewUser(r.Users.Base, r.Users.Size)
+}
+
+// mountOverlay mounts the image and the changes on it at target.
+func (r Root) mountOverlay(target string, users *os.File) error {
+	if r.Unmapped {
+		users = nil
+	}
+	lower, changes := filepath.Join(r.Dir, "lower"), filepath.Join(r.Dir, "changes")
+	for _, d := range []string{target, lower, changes} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := cloneMount(r.Image, lower, users, unix.MOUNT_ATTR_RDONLY, 0); err != nil {
+		return fmt.Errorf("image %s: %w", r.Image, err)
+	}
+	options := []string{"lowerdir=" + escape(lower), "redirect_dir=off", "metacopy=off", "index=off"}
+	if r.Changes == "" {
+		if err := r.changesInMemory(changes); err != nil {
+			return err
+		}
+		options = append(options, "volatile")
+	} else if err := cloneMount(r.Changes, changes, users, 0, 0); err != nil {
+		return fmt.Errorf("changes %s: %w", r.Changes, err)
+	}
+	options = append(options, "upperdir="+escape(changes+"/upper"), "workdir="+escape(changes+"/work"))
+	overlay := func() error {
+		return unix.Mount("berth", target, "overlay", unix.MS_NODEV, strings.Join(options, ","))
+	}
+	var err error
+	if users != nil {
+		err = asOwner(r.Users.Base, overlay)
+	} else {
+		err = overlay()
+	}
+	if err != nil {
+		return fmt.Errorf("mount overlay: %w", err)
+	}
+	return r.checkWritable(target)
+}
+
+// checkWritable fails where overlayfs could not use the directory for changes:
+// it then mounts read-only and tells only the kernel's log.
+func (r Root) checkWritable(target string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(target, &st); err != nil {
+		return err
+	}
+	if st.Flags&unix.ST_RDONLY != 0 {
+		return fmt.Errorf("mount overlay: the kernel cannot keep changes in %s; its log says why (dmesg)", cmp.Or(r.Changes, "memory"))
+	}
+	return nil
+}
+
+// changesInMemory makes the directories of an overlay on the tmpfs. Their
+// owner is the guest's root as the host sees it.
+func (r Root) changesInMemory(dir string) error {
+	if err := MakeChanges(dir); err != nil {
+		return err
+	}
+	return os.Chown(dir+"/upper", int(r.Users.Base), int(r.Users.Base))
+}
+
+// MakeChanges makes the directories in which an overlay keeps changes, below
+// dir, which exists.
+func MakeChanges(dir string) error {
+	return errors.Join(os.Mkdir(dir+"/upper", 0o755), os.Mkdir(dir+"/work", 0o755))
+}
+
+// escape protects a path from the option parser of overlayfs.
+func escape(path string) string {
+	return strings.NewReplacer(`\`, `\\`, ",", `\,`, ":", `\:`).Replace(path)
+}
+
+// cloneMount makes the mount of source appear at target, with its owners
+// mapped through users unless that is nil. flags are AT_RECURSIVE or 0.
+func cloneMount(source, target string, users *os.File, attr uint64, flags uint) error {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|flags)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	a := unix.MountAttr{Attr_set: attr, Propagation: unix.MS_PRIVATE}
+	if users != nil {
+		a.Attr_set |= unix.MOUNT_ATTR_IDMAP
+		a.Userns_fd = uint64(users.Fd())
+	}
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|flags, &a); err != nil {
+		if users != nil {
+			return &mapError{err}
+		}
+		return fmt.Errorf("set mount attributes: %w", err)
+	}
+	return unix.MoveMount(fd, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+// mapError says that a file system cannot map owners.
+type mapError struct{ err error }
+
+func (e *mapError) Error() string {
+	return "its file system cannot map owners (id-mapped mount): " + e.err.Error()
+}
+
+func (e *mapError) Unwrap() error { return e.err }

@@ -1,0 +1,29 @@
+package state
+
+import "path/filepath"
+
+// Launched is what a running guest was started with: its record as it was
+// then. It is the file launched.json in the runtime directory.
+type Launched struct {
+	Record
+	// Lost names, for people, what the guest goes without on this host.
+	Lost []string `json:"lost,omitempty"`
+}
+
+const launchedFile = "launched.json"
+
+// ReadLaunched reads what the guest with the runtime directory run was
+// started with. The error where nothing was matches fs.ErrNotExist.
+func ReadLaunched(run string) (*Launched, error) {
+	var l Launched
+	if err := ReadJSON(filepath.Join(run, launchedFile), &l); err != nil {
+		return nil, err
+	}
+	return &l, nil
+}
+
+// WriteLaunched says what the guest is started with.
+func WriteLaunched(run string, l Launched) error {
+	l.Version = recordVersion
+	return WriteRuntimeJSON(filepath.Join(run, launchedFile), l)
+}

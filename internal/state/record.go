@@ -1,0 +1,93 @@
+package state
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/berth-containers/berth/container"
+)
+
+// recordVersion is the version of the format of spec.json.
+const recordVersion = 1
+
+// Record is what is kept of a container: its spec and what was chosen for it
+// once. It is the file spec.json in the container's directory.
+type Record struct {
+	Version   int              `json:"version"`
+	Name      container.Name   `json:"name"`
+	Owner     container.Owner  `json:"owner"`
+	Created   time.Time        `json:"created"`
+	MachineID string           `json:"machineID"` // 32 hexadecimal digits
+	UIDBase   uint32           `json:"uidBase"`   // of the range kept for it, whether used or not
+	Digest    container.Digest `json:"digest,omitempty"`
+	Spec      container.Spec   `json:"spec"`
+}
+
+// SpecFile is the file of the record in a container's directory.
+const SpecFile = "spec.json"
+
+// ReadRecord reads the record in the directory dir. The error for a container
+// that is not there matches container.ErrNotFound.
+func ReadRecord(dir string) (*Record, error) {
+	var r Record
+	err := ReadJSON(filepath.Join(dir, SpecFile), &r)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, container.ErrNotFound
+	}
+	if err == nil && r.Version != recordVersion {
+		err = fmt.Errorf("%s is of version %d, this berth knows %d", filepath.Join(dir, SpecFile), r.Version, recordVersion)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// WriteRecord replaces the record in the directory dir.
+func WriteRecord(dir string, r Record) error {
+	r.Version = recordVersion
+	return WriteJSON(filepath.Join(dir, SpecFile), r)
+}
+
+// Names are the names of all containers, sorted. Directories whose names
+// start with a dot are being made or removed.
+func (p Paths) Names() ([]container.Name, error) {
+	entries, err := os.ReadDir(p.Containers())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var out []container.Name
+	for _, e := range entries {
+		if n, err := container.ParseName(e.Name()); err == nil && e.IsDir() {
+			out = append(out, n)
+		}
+	}
+	slices.SortFunc(out, func(a, b container.Name) int { return cmp.Compare(a, b) })
+	return out, nil
+}
+
+// Changes is where an overlay keeps what the guest changed, below a
+// container's directory.
+const Changes = "changes"
+
+// Leftovers are the directories that an interrupted create or destroy left.
+func (p Paths) Leftovers() ([]string, error) {
+	entries, err := os.ReadDir(p.Containers())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			out = append(out, filepath.Join(p.Containers(), e.Name()))
+		}
+	}
+	return out, nil
+}

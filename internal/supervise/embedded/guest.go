@@ -1,0 +1,205 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/process"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// How a guest ended.
+type how int
+
+const (
+	failed how = iota
+	poweredOff
+	rebooted
+)
+
+// rebootStatus is systemd-nspawn's exit status for a guest that wants to be
+// started again.
+const rebootStatus = 133
+
+// resend is the time after which a guest that was not ready yet is asked again
+// to halt: its init loses signals that come before it listens.
+const resend = 250 * time.Millisecond
+
+// ending is how one run of a guest ended.
+type ending struct {
+	how      how
+	reason   error // where it failed
+	wasReady bool
+}
+
+// runOnce starts the guest and stays with it until it ends.
+func (h *shim) runOnce() ending {
+	rec, err := state.ReadRecord(h.Paths.Container(h.name)) // it may have changed since the last run
+	if err != nil {
+		return ending{reason: err}
+	}
+	h.rec = rec
+	lost, err := h.prepareGroup()
+	if err != nil {
+		return ending{reason: err}
+	}
+	n, err := listenNotify()
+	if err != nil {
+		return ending{reason: err}
+	}
+	defer n.Close()
+	log, err := openConsole(h.Paths.Log(h.name))
+	if err != nil {
+		return ending{reason: err}
+	}
+	defer log.Close()
+	cmd, err := h.command(n.Address(), log.file, lost)
+	if err != nil {
+		return ending{reason: err}
+	}
+	h.setState(container.Starting, "")
+	if err := cmd.Start(); err != nil {
+		return ending{reason: err}
+	}
+	h.sayStarted()
+	go n.Listen(cmd.Process.Pid)
+	go log.Rotate()
+	return h.stay(cmd, n)
+}
+
+// sayStarted tells who started the shim that the container's process exists.
+func (h *shim) sayStarted() {
+	if h.report != nil {
+		fmt.Fprintln(h.report, "ok")
+		h.report = nil
+	}
+}
+
+// command is `berth run NAME`, which becomes systemd-nspawn.
+func (h *shim) command(notify string, console *os.File, lost string) (*exec.Cmd, error) {
+	stderr, err := os.OpenFile(h.stderrFile(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(h.Program, "--root", h.Paths.Root, "run", "--embedded", "--lost", lost, string(h.name))
+	cmd.Env = []string{"NOTIFY_SOCKET=" + notify, "PATH=" + os.Getenv("PATH")}
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = console, stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
+	return cmd, nil
+}
+
+func (h *shim) stderrFile() string { return filepath.Join(h.Paths.Run(h.name), "stderr") }
+
+// stay hears from the guest and the owner until the guest ends.
+func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	start, cancel := contextUntil(h.rec.Spec.TimeoutStartSec)
+	defer cancel()
+	again := time.NewTicker(resend)
+	again.Stop()
+	e := ending{}
+	late := false
+	for {
+		select {
+		case pid := <-n.leader:
+			h.setLeader(pid)
+		case <-n.ready:
+			cancel()
+			if e.wasReady = true; !h.stopping {
+				h.setState(container.Running, "")
+			}
+			again.Stop()
+		case s := <-h.signals:
+			h.stopping = true
+			if s == unix.SIGUSR1 {
+				h.killGuest()
+				continue
+			}
+			if !e.wasReady {
+				again.Reset(resend)
+			}
+			h.setState(container.Stopping, "")
+			h.halt()
+		case <-again.C:
+			h.halt()
+		case <-start.Done():
+			if start.Err() == context.DeadlineExceeded && !e.wasReady && !late {
+				late = true
+				h.killGuest()
+			}
+			start = context.Background()
+		case err := <-exited:
+			e.how, e.reason = h.judge(err, late)
+			return e
+		}
+	}
+}
+
+func (h *shim) killGuest() {
+	if err := h.guestGroup(h.name).Kill(10 * time.Second); err != nil {
+		fmt.Fprintln(os.Stderr, "berth:", err)
+	}
+}
+
+func (h *shim) setLeader(pid int) {
+	start, err := process.StartTime(pid)
+	if err != nil {
+		return // it has ended already, as the exit of nspawn will tell
+	}
+	h.status.Leader, h.status.LeaderStart = pid, start
+	h.setState(h.status.State, h.status.Reason)
+}
+
+// halt asks the guest's init to shut down.
+func (h *shim) halt() {
+	p, err := process.OpenStarted(h.status.Leader, h.status.LeaderStart)
+	if err != nil {
+		return // not there yet, and asked again; or not there any more
+	}
+	defer p.Close()
+	if err := p.Signal(haltSignal); err != nil {
+		fmt.Fprintln(os.Stderr, "berth:", err)
+	}
+}
+
+// judge says how a guest ended, from the end of systemd-nspawn.
+func (h *shim) judge(err error, late bool) (how, error) {
+	var exit *exec.ExitError
+	switch {
+	case late:
+		return failed, fmt.Errorf("%w: the guest did not say READY=1 within %v", container.ErrNotReady, h.rec.Spec.TimeoutStartSec)
+	case err == nil:
+		return poweredOff, nil
+	case errors.As(err, &exit) && exit.ExitCode() == rebootStatus:
+		return rebooted, nil
+	case errors.As(err, &exit) && exit.ExitCode() < 0:
+		return failed, fmt.Errorf("systemd-nspawn was ended by %v", exit.Sys().(syscall.WaitStatus).Signal())
+	}
+	if text := h.lastWords(); text != "" {
+		return failed, errors.New(text)
+	}
+	return failed, fmt.Errorf("systemd-nspawn: %w", err)
+}
+
+// lastWords is what the container's process said on its error stream: at most
+// the last 1,000 bytes as one line.
+func (h *shim) lastWords() string {
+	b, err := os.ReadFile(h.stderrFile())
+	if err != nil {
+		return ""
+	}
+	b = b[max(0, len(b)-1000):]
+	return strings.Join(strings.FieldsFunc(string(b), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}

@@ -1,0 +1,19 @@
+package embedded
+
+import (
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/launch"
+)
+
+// Launch is the command `berth run --embedded NAME`, which a shim starts: it
+// moves into the guest's cgroup and becomes systemd-nspawn.
+func (s *Supervisor) Launch(n container.Name, lost string) error {
+	if err := s.guestGroup(n).Join(0); err != nil {
+		return err
+	}
+	var already []string
+	if lost != "" {
+		already = append(already, lost)
+	}
+	return launch.Run(s.Paths, n, already...)
+}

@@ -1,0 +1,172 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// The pauses between restarts after failures double from the first to the
+// last; a guest that ran for longer than stable starts over.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = time.Minute
+	stable     = time.Minute
+)
+
+// shim is the process beside one container.
+type shim struct {
+	*Supervisor
+	name    container.Name
+	rec     *state.Record
+	status  status
+	report  io.Writer // told once whether the container's process exists
+	signals chan os.Signal
+
+	stopping bool // an owner asked for the end
+}
+
+// RunShim is the command `berth shim NAME`: it keeps the container n until it
+// ends. It says "ok" or an error as one line to report.
+func (s *Supervisor) RunShim(n container.Name, report io.WriteCloser) error {
+	debug.SetGCPercent(20) // memory counts here, speed does not
+	h := &shim{Supervisor: s, name: n, report: report, signals: make(chan os.Signal, 8)}
+	signal.Notify(h.signals, unix.SIGTERM, unix.SIGUSR1)
+	signal.Ignore(unix.SIGHUP, unix.SIGINT)
+	err := h.run()
+	if err != nil {
+		fmt.Fprintln(report, err) // nobody reads it, if the container had started
+	}
+	return errors.Join(err, report.Close())
+}
+
+func (h *shim) run() (err error) {
+	lock, err := state.TryLock(h.shimLock(h.name))
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock() // last: who sees the lock free sees all cleaned up
+	if h.rec, err = state.ReadRecord(h.Paths.Container(h.name)); err != nil {
+		return err
+	}
+	if err := errors.Join(os.RemoveAll(h.failureFile(h.name)), h.enterGroup()); err != nil {
+		return err
+	}
+	release, err := h.reserveInotify()
+	if err != nil {
+		return err
+	}
+	h.status.Shim = os.Getpid()
+	failure := h.supervise()
+	if failure != nil {
+		h.setState(container.Failed, failure.Error())
+		if err := state.WriteJSON(h.failureFile(h.name), h.status); err != nil {
+			failure = errors.Join(failure, err)
+		}
+	}
+	return errors.Join(failure, h.leave(), release())
+}
+
+// enterGroup makes the container's group and moves the shim into it.
+func (h *shim) enterGroup() error {
+	g := h.group(h.name).Child("shim")
+	if err := g.Create(); err != nil {
+		return err
+	}
+	return g.Join(0)
+}
+
+// leave removes what the container had on the host.
+func (h *shim) leave() error {
+	if err := h.Cgroups.Group("").Join(0); err != nil {
+		return err
+	}
+	return h.clean(h.name)
+}
+
+// supervise runs the guest until it ends for good, and says why if that was
+// not wanted.
+func (h *shim) supervise() error {
+	pause := firstPause
+	for first := true; ; first = false {
+		begun := time.Now()
+		end := h.runOnce()
+		if err := h.guestGroup(h.name).Kill(10 * time.Second); err != nil {
+			return err
+		}
+		switch {
+		case h.stopping || end.how == poweredOff:
+			return nil
+		case end.how == rebooted:
+			continue
+		case first && !end.wasReady:
+			return end.reason
+		}
+		if time.Since(begun) > stable {
+			pause = firstPause
+		}
+		h.status.Restarts++
+		h.status.Leader = 0
+		h.setState(container.Restarting, end.reason.Error())
+		if stop := h.sleep(pause); stop {
+			return nil
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// sleep waits, and reports whether an owner asked for the end meanwhile.
+func (h *shim) sleep(pause time.Duration) (stop bool) {
+	select {
+	case <-time.After(pause):
+		return false
+	case <-h.signals:
+		return true
+	}
+}
+
+// setState makes the container's state known. That it cannot be written is
+// told by the supervisor's log; the guest goes on.
+func (h *shim) setState(s container.State, reason string) {
+	h.status.State, h.status.Since, h.status.Reason = s, time.Now(), reason
+	if err := state.WriteRuntimeJSON(h.statusFile(h.name), h.status); err != nil {
+		fmt.Fprintln(os.Stderr, "berth: write status:", err)
+	}
+}
+
+// prepareGroup makes the group that the guest starts in, with its limits.
+func (h *shim) prepareGroup() (lost string, err error) {
+	g := h.guestGroup(h.name)
+	if err := g.Create(); err != nil {
+		return "", err
+	}
+	if err := g.AllowDevices(devices(h.rec.Spec)); err != nil {
+		return "", err
+	}
+	var missing *cgroup.MissingError
+	if err := g.SetLimits(h.rec.Spec.Limits); errors.As(err, &missing) {
+		return missing.Error(), nil
+	} else if err != nil {
+		return "", err
+	}
+	return "", nil
+}
+
+// contextUntil is a context that ends when the guest has to be ready.
+func contextUntil(limit container.Duration) (context.Context, context.CancelFunc) {
+	if limit == container.Infinity || limit == 0 {
+		return context.WithCancel(context.Background())
+	}
+	return context.WithTimeout(context.Background(), time.Duration(limit))
+}

@@ -1,0 +1,228 @@
+package embedded
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/launch"
+	"github.com/berth-containers/berth/internal/process"
+	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
+)
+
+// Supervisor implements supervise.Supervisor, Freezer and Limiter.
+type Supervisor struct {
+	Paths state.Paths
+	// Program is the berth that shims run; "/proc/self/exe" stays right when
+	// the file is replaced or removed.
+	Program string
+	Cgroups cgroup.Hierarchies
+}
+
+// New returns the supervisor for the containers below paths.
+func New(paths state.Paths) (*Supervisor, error) {
+	h, err := cgroup.Mounted()
+	if err != nil {
+		return nil, err
+	}
+	return &Supervisor{Paths: paths, Program: "/proc/self/exe", Cgroups: h}, nil
+}
+
+// group holds a container's shim and, below it, the guest.
+func (s *Supervisor) group(n container.Name) cgroup.Group {
+	return s.Cgroups.Group(s.Paths.Instance()).Child(string(n))
+}
+
+func (s *Supervisor) guestGroup(n container.Name) cgroup.Group { return s.group(n).Child("guest") }
+
+// Start implements supervise.Supervisor.
+func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
+	if err := s.awaitShim(ctx, n); err != nil { // of a guest that is just ending
+		return err
+	}
+	if err := s.clean(n); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.Paths.Run(n)+"/"+launch.MountDir, 0o700); err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	cmd := exec.Command(s.Program, "--root", s.Paths.Root, "shim", string(n))
+	cmd.Env = []string{"GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")}
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{w}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		return fmt.Errorf("start the shim: %w", err)
+	}
+	go cmd.Wait() // a shim that ends while this process lives must not stay a zombie
+	return reportOf(r)
+}
+
+// reportOf reads what a shim says first: "ok", or what went wrong.
+func reportOf(r io.Reader) error {
+	line, err := bufio.NewReader(r).ReadString('\n')
+	switch line = strings.TrimSpace(line); {
+	case line == "ok":
+		return nil
+	case line != "":
+		return errors.New(line)
+	default:
+		return fmt.Errorf("the shim ended without a word (%w)", err)
+	}
+}
+
+// Stop implements supervise.Supervisor.
+func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Duration) error {
+	obs, err := s.Observe(n)
+	if err != nil {
+		return err
+	}
+	if obs.State == container.Unsupervised {
+		if limit > 0 {
+			s.stopLeader(ctx, n, limit)
+		}
+		return s.clean(n)
+	}
+	if limit > 0 && state.Held(s.shimLock(n)) {
+		if err := s.stopShim(ctx, n, limit); err != nil {
+			return err
+		}
+	}
+	for state.Held(s.shimLock(n)) {
+		if err := s.signalShim(n, unix.SIGUSR1); err != nil {
+			return err
+		}
+		if err := s.awaitShim(ctx, n); err != nil {
+			return err
+		}
+	}
+	return s.clean(n)
+}
+
+// stopShim asks the shim to shut the guest down and waits for limit.
+func (s *Supervisor) stopShim(ctx context.Context, n container.Name, limit time.Duration) error {
+	if err := s.Freeze(n, false); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := s.signalShim(n, unix.SIGTERM); err != nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := s.awaitShim(within, n); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// stopLeader shuts a guest down that has no shim. That it may not listen is
+// not an error: it is killed afterwards.
+func (s *Supervisor) stopLeader(ctx context.Context, n container.Name, limit time.Duration) {
+	st, err := readStatus(s.statusFile(n))
+	if err != nil || !st.leaderAlive() {
+		return
+	}
+	leader, err := process.OpenStarted(st.Leader, st.LeaderStart)
+	if err != nil {
+		return
+	}
+	defer leader.Close()
+	_ = s.guestGroup(n).Freeze(false)
+	if leader.Signal(haltSignal) == nil {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		_ = leader.Await(ctx)
+	}
+}
+
+// clean kills and removes what is left of a container that has no shim.
+func (s *Supervisor) clean(n container.Name) error {
+	g := s.group(n)
+	if err := g.Kill(10 * time.Second); err != nil {
+		return err
+	}
+	if err := errors.Join(g.Remove(), state.RemoveTree(s.Paths.Run(n))); err != nil {
+		return err
+	}
+	s.Cgroups.Group(s.Paths.Instance()).Prune()
+	return nil
+}
+
+// Freeze implements supervise.Freezer.
+func (s *Supervisor) Freeze(n container.Name, on bool) error { return s.guestGroup(n).Freeze(on) }
+
+// SetLimits implements supervise.Limiter.
+func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
+	return s.guestGroup(n).SetLimits(l)
+}
+
+// Usage is what the running guest takes of the host.
+func (s *Supervisor) Usage(n container.Name) cgroup.Usage { return s.guestGroup(n).Usage() }
+
+// Observe implements supervise.Supervisor.
+func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
+	held := state.Held(s.shimLock(n))
+	st, err := readStatus(s.statusFile(n))
+	if err != nil {
+		return supervise.Observation{}, err
+	}
+	switch {
+	case held && st == nil:
+		return supervise.Observation{State: container.Starting}, nil
+	case held:
+		o := st.observation()
+		if o.State == container.Running && s.guestGroup(n).Frozen() {
+			o.State = container.Paused
+		}
+		return o, nil
+	case st.leaderAlive():
+		o := st.observation()
+		o.State = container.Unsupervised
+		o.Reason = "its supervisor was killed"
+		return o, nil
+	}
+	return s.observeEnded(n)
+}
+
+// observeEnded looks at a container that has no shim and no leader.
+func (s *Supervisor) observeEnded(n container.Name) (supervise.Observation, error) {
+	failed, err := readStatus(s.failureFile(n))
+	if err != nil {
+		return supervise.Observation{}, err
+	}
+	o := supervise.Observation{State: container.Stopped}
+	if failed != nil {
+		o = failed.observation()
+	}
+	_, err = os.Lstat(s.Paths.Run(n))
+	if o.Leftover = err == nil; !o.Leftover {
+		return o, nil
+	}
+	if pids, err := s.guestGroup(n).Procs(); err != nil || len(pids) > 0 {
+		return supervise.Observation{State: container.Unsupervised, Reason: "its supervisor was killed", Leftover: true}, err
+	}
+	return o, nil
+}
+
+func (st *status) observation() supervise.Observation {
+	return supervise.Observation{State: st.State, Since: st.Since, Leader: st.Leader, Restarts: st.Restarts, Reason: st.Reason}
+}

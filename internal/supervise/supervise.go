@@ -1,0 +1,49 @@
+// Package supervise says what keeps a container's process: a supervisor that
+// starts it, knows when the guest is ready, restarts it when it fails, and
+// stops it. The supervisors are in the packages below.
+package supervise
+
+import (
+	"context"
+	"time"
+
+	"github.com/berth-containers/berth/container"
+)
+
+// Supervisor keeps the processes of containers. Its caller makes sure that
+// only one call for the same container changes anything at a time.
+type Supervisor interface {
+	// Start starts a container that is not alive, and returns as soon as its
+	// process exists.
+	Start(ctx context.Context, n container.Name) error
+	// Stop asks the guest to shut down, kills it when limit has passed, and
+	// returns when nothing of it is left. A limit of 0 kills at once. It is no
+	// error if nothing runs.
+	Stop(ctx context.Context, n container.Name, limit time.Duration) error
+	// Observe looks at a container.
+	Observe(n container.Name) (Observation, error)
+	// Await returns the first observation for which done is true.
+	Await(ctx context.Context, n container.Name, done func(Observation) bool) (Observation, error)
+}
+
+// Freezer is a Supervisor that can stop and continue time for a guest.
+type Freezer interface {
+	// Freeze pauses a running guest, or resumes it.
+	Freeze(n container.Name, on bool) error
+}
+
+// Limiter is a Supervisor that can change the limits of a running guest.
+type Limiter interface {
+	// SetLimits makes l the limits of the running guest.
+	SetLimits(n container.Name, l container.Limits) error
+}
+
+// Observation is what a supervisor sees of one container.
+type Observation struct {
+	State    container.State
+	Since    time.Time // of State; zero where nobody knows
+	Leader   int       // the host's PID of the guest's init, or 0
+	Restarts int       // after failures, since the last Start
+	Reason   string    // why it failed or restarts
+	Leftover bool      // nothing runs, but something is to be cleaned up
+}
