@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
@@ -34,6 +35,18 @@ func main() {
 		t := time.Now()
 		err = s.Stop(context.Background(), n, 10*time.Second)
 		fmt.Println(time.Since(t))
+	case "exec":
+		n = container.Name(os.Args[4])
+		o, _ := s.Observe(n)
+		g, err := guest.Open(o.Leader, o.Started, s.Cgroups)
+		if err != nil {
+			panic(err)
+		}
+		code, err := g.Exec(context.Background(), guest.Command{Args: os.Args[5:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Terminal: os.Getenv("T") != ""})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(code)
 	case "obs":
 		fmt.Println(s.Observe(n))
 	}

@@ -190,12 +190,20 @@ func (g Group) Children() []string {
 	return out
 }
 
-// JoinOf moves the process pid into the groups that process of is in, in
-// every hierarchy of this one's.
-func (h Hierarchies) JoinOf(of, pid int) error {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", of))
+// OpenProcs opens, for writing, the cgroup.procs files of the groups that the
+// process pid is in, one in every hierarchy of these.
+func (h Hierarchies) OpenProcs(pid int) (files []*os.File, err error) {
+	defer func() {
+		if err != nil {
+			for _, f := range files {
+				f.Close()
+			}
+			files = nil
+		}
+	}()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for line := range strings.Lines(string(b)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -206,12 +214,13 @@ func (h Hierarchies) JoinOf(of, pid int) error {
 		if !ok {
 			continue
 		}
-		file := filepath.Join(t.mount, parts[2], "cgroup.procs")
-		if err := os.WriteFile(file, strconv.AppendInt(nil, int64(pid), 10), 0); err != nil {
-			return fmt.Errorf("join the guest's cgroup: %w", err)
+		f, err := os.OpenFile(filepath.Join(t.mount, parts[2], "cgroup.procs"), os.O_WRONLY, 0)
+		if err != nil {
+			return files, err
 		}
+		files = append(files, f)
 	}
-	return nil
+	return files, nil
 }
 
 // ofLine is the hierarchy that a line of /proc/PID/cgroup is about.

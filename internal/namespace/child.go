@@ -10,6 +10,8 @@ import (
 // arrays, made before fork.
 type spawn struct {
 	target, flags  uintptr
+	cgroups        []uintptr
+	zero           *byte // "0", which for cgroup.procs is the writer
 	paths          []*byte
 	file           uintptr // with hasFile
 	hasFile        bool
@@ -28,7 +30,10 @@ func (c *Command) prepare() (*spawn, error) {
 	s := &spawn{
 		target: c.Target.Fd(), flags: uintptr(c.Flags), uid: uintptr(c.UID), gid: uintptr(c.GID),
 		terminal: c.Terminal, sess: c.NewSession || c.Terminal,
-		empty: new(byte),
+		empty: new(byte), zero: new(byte('0')),
+	}
+	for _, f := range c.Cgroups {
+		s.cgroups = append(s.cgroups, f.Fd())
 	}
 	if c.File != nil {
 		s.file, s.hasFile = c.File.Fd(), true
@@ -81,6 +86,11 @@ func (s *spawn) fork() (int, unix.Errno) {
 		return int(pid), errno
 	}
 	afterForkInChild()
+	for _, fd := range s.cgroups {
+		if _, _, e := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(s.zero)), 1); e != 0 {
+			s.fail(stepCgroup, e)
+		}
+	}
 	if _, _, e := unix.RawSyscall(unix.SYS_SETNS, s.target, s.flags, 0); e != 0 {
 		s.fail(stepEnter, e)
 	}
@@ -113,6 +123,7 @@ func (s *spawn) fail(step int32, e unix.Errno) {
 // become is the second child: it takes its streams, its user and its
 // capabilities, and becomes the program.
 //
+//go:nosplit
 //go:norace
 func (s *spawn) become() {
 	if s.sess {
@@ -143,6 +154,7 @@ func (s *spawn) become() {
 // streams makes the three files the standard streams. They are first moved out
 // of the way, since one of them may be a standard stream already.
 //
+//go:nosplit
 //go:norace
 func (s *spawn) streams() {
 	for i := range s.stdio {
@@ -164,6 +176,7 @@ func (s *spawn) streams() {
 	}
 }
 
+//go:nosplit
 //go:norace
 func (s *spawn) identity() {
 	for _, c := range s.drop { // EINVAL: the kernel does not know it

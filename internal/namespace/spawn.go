@@ -15,6 +15,8 @@ type Command struct {
 	Target *os.File // a pidfd of the process whose namespaces are entered
 	Flags  int      // CLONE_NEW… of the namespaces to enter
 
+	Cgroups []*os.File // cgroup.procs files of the groups to join first
+
 	Paths []string // candidates for the program, inside; the first that exists is run
 	File  *os.File // the program itself, instead of Paths
 	Args  []string // with the program's name in front
@@ -43,11 +45,12 @@ func (e *StepError) Error() string { return e.Step + ": " + e.Err.Error() }
 func (e *StepError) Unwrap() error { return e.Err }
 
 // The steps of a child, in the order of their numbers.
-var stepNames = [...]string{"start", "enter namespaces", "fork", "new session", "terminal", "standard streams",
+var stepNames = [...]string{"start", "join cgroup", "enter namespaces", "fork", "new session", "terminal", "standard streams",
 	"capabilities", "groups", "group", "user", "working directory", "run"}
 
 const (
-	stepEnter = iota + 1
+	stepCgroup = iota + 1
+	stepEnter
 	stepFork
 	stepSession
 	stepTerminal

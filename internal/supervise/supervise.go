@@ -43,6 +43,7 @@ type Observation struct {
 	State    container.State
 	Since    time.Time // of State; zero where nobody knows
 	Leader   int       // the host's PID of the guest's init, or 0
+	Started  uint64    // when the leader did; see process.StartTime
 	Restarts int       // after failures, since the last Start
 	Reason   string    // why it failed or restarts
 	Leftover bool      // nothing runs, but something is to be cleaned up

@@ -1,0 +1,203 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/namespace"
+)
+
+// SearchPath is where programs are looked for in a guest: the places of
+// NixOS, then those of the file system hierarchy.
+const SearchPath = "/run/wrappers/bin:/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Command is a program to run in a guest.
+type Command struct {
+	Args  []string // Args[0] is looked for in SearchPath, unless it has a slash
+	Name  string   // what the program is told as its name, where that is not Args[0]
+	File  *os.File // a program of the host to run inside, instead of Args[0]
+	Env   []string // KEY=VALUE, beside those that every program has
+	Dir   string   // absolute; the user's home by default
+	User  string   // a name or number; root by default
+	Shell bool     // run the user's login shell, and Args are what follows its name
+
+	// Stdin, Stdout and Stderr are given to the program as they are, but for
+	// terminals of the host, whose data is passed on.
+	Stdin, Stdout, Stderr *os.File
+	// Terminal gives the program a terminal of the guest, connected to Stdin
+	// and Stdout.
+	Terminal bool
+	// Signals are passed on to the program.
+	Signals <-chan os.Signal
+}
+
+// Exit codes of a program that did not run, as those of env(1).
+const (
+	CodeFailed        = 125
+	CodeNotExecutable = 126
+	CodeNotFound      = 127
+)
+
+// Exec runs c and returns its exit code, or 128 and the number of the signal
+// that ended it. An error says why it did not run; the code is then one of
+// CodeFailed, CodeNotExecutable and CodeNotFound.
+func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
+	a, err := g.Account(orDefault(c.User, "root"))
+	if err != nil {
+		return CodeFailed, err
+	}
+	inner, err := g.command(c, a)
+	if err != nil {
+		return CodeFailed, err
+	}
+	for _, f := range inner.Cgroups {
+		defer f.Close()
+	}
+	streams, err := g.connect(c, inner)
+	if err != nil {
+		return CodeFailed, err
+	}
+	defer streams.close()
+
+	runtime.LockOSThread() // the program is killed with its parent thread
+	defer runtime.UnlockOSThread()
+	pid, err := inner.Start()
+	streams.started()
+	if err != nil {
+		return codeOf(err), startError(err, inner)
+	}
+	stop := make(chan struct{})
+	go forward(ctx, c.Signals, pid, stop)
+	status, err := wait(pid)
+	close(stop)
+	if err != nil {
+		return CodeFailed, err
+	}
+	streams.drain()
+	if status.Signaled() {
+		return 128 + int(status.Signal()), nil
+	}
+	return status.ExitStatus(), nil
+}
+
+// command is c in the guest's namespaces, without its streams.
+func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
+	flags, err := g.namespaces()
+	if err != nil {
+		return nil, err
+	}
+	bounding, err := g.bounding()
+	if err != nil {
+		return nil, err
+	}
+	files, err := g.cgroups.OpenProcs(g.leader.PID)
+	if err != nil {
+		return nil, err
+	}
+	inner := &namespace.Command{
+		Target: g.leader.File(), Flags: flags, Bounding: bounding, Cgroups: files,
+		UID: a.UID, GID: a.GID, Groups: a.Groups, Dir: orDefault(c.Dir, a.Home),
+		Env: append(environment(a), c.Env...), NewSession: true, File: c.File,
+	}
+	args := c.Args
+	if c.Shell {
+		args = append([]string{a.Shell}, args...)
+		c.Name = "-" + path.Base(a.Shell)
+	}
+	if len(args) == 0 {
+		return nil, errors.New("no command is given")
+	}
+	inner.Paths = candidates(args[0])
+	inner.Args = append([]string{orDefault(c.Name, args[0])}, args[1:]...)
+	return inner, nil
+}
+
+// candidates are the paths at which a program may be.
+func candidates(program string) []string {
+	if strings.Contains(program, "/") {
+		return []string{program}
+	}
+	var out []string
+	for dir := range strings.SplitSeq(SearchPath, ":") {
+		out = append(out, dir+"/"+program)
+	}
+	return out
+}
+
+func environment(a Account) []string {
+	return []string{"PATH=" + SearchPath, "HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name,
+		"SHELL=" + a.Shell, "LANG=C.UTF-8", "container=systemd-nspawn"}
+}
+
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// wait waits for a child that is not an os.Process.
+func wait(pid int) (unix.WaitStatus, error) {
+	for {
+		var status unix.WaitStatus
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		if err != unix.EINTR {
+			return status, os.NewSyscallError("wait4", err)
+		}
+	}
+}
+
+// forward passes signals on to the child until it is waited for, and kills it
+// when ctx ends.
+func forward(ctx context.Context, signals <-chan os.Signal, pid int, stop <-chan struct{}) {
+	for {
+		select {
+		case s := <-signals:
+			if n, ok := s.(unix.Signal); ok {
+				_ = unix.Kill(pid, n)
+			}
+		case <-ctx.Done():
+			_ = unix.Kill(pid, unix.SIGKILL)
+			return
+		case <-stop:
+			return
+		}
+	}
+}
+
+func codeOf(err error) int {
+	var step *namespace.StepError
+	switch {
+	case !errors.As(err, &step) || step.Step != "run":
+		return CodeFailed
+	case errors.Is(err, fs.ErrNotExist):
+		return CodeNotFound
+	default:
+		return CodeNotExecutable
+	}
+}
+
+// startError names the program in an error about it.
+func startError(err error, c *namespace.Command) error {
+	var step *namespace.StepError
+	if !errors.As(err, &step) {
+		return err
+	}
+	switch {
+	case step.Step == "run" && errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: the guest has no such program", c.Args[0])
+	case step.Step == "run":
+		return fmt.Errorf("%s: %w", c.Args[0], step.Err)
+	case step.Step == "working directory":
+		return fmt.Errorf("working directory %s: %w", c.Dir, step.Err)
+	}
+	return err
+}

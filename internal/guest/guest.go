@@ -1,0 +1,103 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/namespace"
+	"github.com/berth-containers/berth/internal/process"
+)
+
+// Guest is a running guest, held by its init.
+type Guest struct {
+	leader  *process.Process
+	root    *os.File // its root directory, opened O_PATH
+	cgroups cgroup.Hierarchies
+}
+
+// Open holds on to the guest whose init has the PID leader and started at the
+// time start; see process.StartTime.
+func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
+	p, err := process.OpenStarted(leader, start)
+	if err != nil {
+		return nil, fmt.Errorf("the guest has ended: %w", err)
+	}
+	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", leader), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return &Guest{p, root, h}, nil
+}
+
+// Close lets go of the guest.
+func (g *Guest) Close() error { return errors.Join(g.root.Close(), g.leader.Close()) }
+
+// open opens a file of the guest as the guest would see the path, which the
+// kernel keeps from leading out of its root.
+func (g *Guest) open(path string, flags int) (*os.File, error) {
+	fd, err := unix.Openat2(int(g.root.Fd()), path, &unix.OpenHow{
+		Flags:   uint64(flags | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK),
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// maxFile is how much of a guest's file is read, in bytes.
+const maxFile = 1 << 20
+
+// readFile reads a regular file of the guest.
+func (g *Guest) readFile(path string) ([]byte, error) {
+	f, err := g.open(path, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s in the guest is not a regular file", path))
+	}
+	return io.ReadAll(io.LimitReader(f, maxFile))
+}
+
+// namespaces are the CLONE_NEW… flags of those namespaces in which the guest
+// is not with us.
+func (g *Guest) namespaces() (int, error) {
+	flags := 0
+	for _, ns := range namespace.Kinds() {
+		ours, err := os.Readlink("/proc/self/ns/" + ns.Name)
+		if err != nil {
+			return 0, err
+		}
+		theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", g.leader.PID, ns.Name))
+		if err != nil {
+			return 0, err
+		}
+		if ours != theirs {
+			flags |= ns.Flag
+		}
+	}
+	return flags, nil
+}
+
+// bounding are the capabilities that the guest's init may ever have, as bits.
+func (g *Guest) bounding() (uint64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.leader.PID))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "CapBnd:"); ok {
+			return strconv.ParseUint(strings.TrimSpace(v), 16, 64)
+		}
+	}
+	return 0, errors.New("/proc/PID/status has no CapBnd")
+}
