@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -18,17 +19,13 @@ var ErrLocked = errors.New("locked by another process")
 // TryLock takes the lock file at path, which it makes with its directory, or
 // returns an error that matches ErrLocked at once.
 func TryLock(path string) (*Lock, error) {
-	f, err := openLock(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	return lock(path, func(f *os.File) error {
+		err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrLocked
+			return ErrLocked
 		}
-		return nil, errors.Join(err, f.Close())
-	}
-	return &Lock{f}, nil
+		return err
+	})
 }
 
 // AwaitLock takes the lock file at path, as soon as nobody else holds it.
@@ -36,21 +33,53 @@ func AwaitLock(ctx context.Context, path string) (*Lock, error) {
 	if l, err := TryLock(path); !errors.Is(err, ErrLocked) {
 		return l, err
 	}
-	f, err := openLock(path)
-	if err != nil {
-		return nil, err
+	return lock(path, func(f *os.File) error { return await(ctx, f) })
+}
+
+// lock takes the lock with take. Its last holder may have removed the file
+// meanwhile: then the lock is on nothing, and is taken anew.
+func lock(path string, take func(*os.File) error) (*Lock, error) {
+	for {
+		f, err := openLock(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := take(f); err != nil {
+			if !errors.Is(err, errStillWaiting) {
+				f.Close()
+			}
+			return nil, err
+		}
+		if samePlace(f, path) {
+			return &Lock{f}, nil
+		}
+		f.Close()
 	}
+}
+
+func samePlace(f *os.File, path string) bool {
+	there, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	held, err := f.Stat()
+	return err == nil && os.SameFile(held, there)
+}
+
+// errStillWaiting says that a goroutine goes on waiting for a lock that nobody
+// wants any more, and closes the file then.
+var errStillWaiting = errors.New("interrupted")
+
+// await locks f unless ctx ends before.
+func await(ctx context.Context, f *os.File) error {
 	got := make(chan error, 1)
 	go func() { got <- flock(f, unix.LOCK_EX) }()
 	select {
 	case err := <-got:
-		if err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		return &Lock{f}, nil
+		return err
 	case <-ctx.Done():
-		go func() { <-got; f.Close() }() // flock cannot be interrupted; what it yields is given back
-		return nil, context.Cause(ctx)
+		go func() { <-got; f.Close() }() // flock cannot be interrupted
+		return fmt.Errorf("%w: %w", errStillWaiting, context.Cause(ctx))
 	}
 }
 

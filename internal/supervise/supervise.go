@@ -46,5 +46,6 @@ type Observation struct {
 	Started  uint64    // when the leader did; see process.StartTime
 	Restarts int       // after failures, since the last Start
 	Reason   string    // why it failed or restarts
+	TimedOut bool      // it failed because the guest was not ready in time
 	Leftover bool      // nothing runs, but something is to be cleaned up
 }

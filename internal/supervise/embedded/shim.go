@@ -70,6 +70,7 @@ func (h *shim) run() (err error) {
 	h.status.Shim = os.Getpid()
 	failure := h.supervise()
 	if failure != nil {
+		h.status.TimedOut = errors.Is(failure, container.ErrNotReady)
 		h.setState(container.Failed, failure.Error())
 		if err := state.WriteJSON(h.failureFile(h.name), h.status); err != nil {
 			failure = errors.Join(failure, err)

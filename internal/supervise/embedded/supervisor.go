@@ -224,5 +224,19 @@ func (s *Supervisor) observeEnded(n container.Name) (supervise.Observation, erro
 }
 
 func (st *status) observation() supervise.Observation {
-	return supervise.Observation{State: st.State, Since: st.Since, Leader: st.Leader, Started: st.LeaderStart, Restarts: st.Restarts, Reason: st.Reason}
+	return supervise.Observation{State: st.State, Since: st.Since, Leader: st.Leader, Started: st.LeaderStart, Restarts: st.Restarts, Reason: st.Reason, TimedOut: st.TimedOut}
 }
+
+// Kill tells the shim to kill the guest at once, whoever waits for it.
+func (s *Supervisor) Kill(n container.Name) error { return s.signalShim(n, unix.SIGUSR1) }
+
+// Forget removes what is kept of a container that is gone for good.
+func (s *Supervisor) Forget(n container.Name) error {
+	if err := os.Remove(s.shimLock(n)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Groups are the names of the containers that have a cgroup.
+func (s *Supervisor) Groups() []string { return s.Cgroups.Group(s.Paths.Instance()).Children() }

@@ -1,0 +1,159 @@
+package berth
+
+import (
+	"cmp"
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/engine"
+	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/image"
+	"github.com/berth-containers/berth/internal/plan"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// Options say which containers a Host is about.
+type Options struct {
+	// Root is the directory below which everything lies that berth keeps; "/"
+	// if empty. Two hosts with different roots never meet.
+	Root string
+	// Events hears of work that goes on; nil discards it.
+	Events container.EventFunc
+}
+
+// Host is a machine with containers.
+type Host struct{ engine *engine.Engine }
+
+type (
+	// Wish is what declarations want of a Host.
+	Wish = engine.Wish
+	// Wanted is what is wanted of one container.
+	Wanted = plan.Wanted
+	// Selection chooses containers.
+	Selection = engine.Selection
+	// Command is a program to run in a guest.
+	Command = guest.Command
+	// Image is a root file system that containers share.
+	Image = image.Image
+)
+
+// StopLimit is how long a guest may take to shut down, if nobody says
+// otherwise.
+const StopLimit = engine.StopLimit
+
+// Open returns the host. It changes nothing.
+func Open(o Options) (*Host, error) {
+	root, err := filepath.Abs(cmp.Or(o.Root, "/"))
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.Open(state.Paths{Root: root}, o.Events)
+	if err != nil {
+		return nil, err
+	}
+	return &Host{e}, nil
+}
+
+// Select are the names of the containers that s chooses, sorted.
+func (h *Host) Select(s Selection) ([]container.Name, error) { return h.engine.Select(s) }
+
+// List is the status of containers.
+func (h *Host) List(names []container.Name) ([]container.Status, error) { return h.engine.List(names) }
+
+// Status is the status of one container.
+func (h *Host) Status(n container.Name) (container.Status, error) { return h.engine.Status(n) }
+
+// Spec is what the owner wants of a container, and who that is.
+func (h *Host) Spec(n container.Name) (container.Spec, container.Owner, error) {
+	r, err := h.engine.Record(n)
+	if err != nil {
+		return container.Spec{}, "", err
+	}
+	return r.Spec, r.Owner, nil
+}
+
+// Plan says what Apply would do.
+func (h *Host) Plan(w Wish) (container.Plan, error) { return h.engine.Plan(w) }
+
+// Apply carries out a plan for w, and returns when what it started is ready.
+func (h *Host) Apply(ctx context.Context, w Wish, p container.Plan) error {
+	return h.engine.Apply(ctx, w, p)
+}
+
+// Start starts a container and returns when its guest is ready.
+func (h *Host) Start(ctx context.Context, n container.Name) error { return h.engine.Start(ctx, n) }
+
+// Stop shuts a guest down, and kills it after limit.
+func (h *Host) Stop(ctx context.Context, n container.Name, limit time.Duration) error {
+	return h.engine.Stop(ctx, n, limit)
+}
+
+// Restart stops a container and starts it.
+func (h *Host) Restart(ctx context.Context, n container.Name, limit time.Duration) error {
+	return h.engine.Restart(ctx, n, limit)
+}
+
+// Terminate kills a guest.
+func (h *Host) Terminate(ctx context.Context, n container.Name) error {
+	return h.engine.Terminate(ctx, n)
+}
+
+// Pause stops time for a running guest, or with false lets it go on.
+func (h *Host) Pause(ctx context.Context, n container.Name, on bool) error {
+	return h.engine.Pause(ctx, n, on)
+}
+
+// Await waits until a container is container.Running or container.Stopped.
+func (h *Host) Await(ctx context.Context, n container.Name, s container.State) error {
+	return h.engine.Await(ctx, n, s)
+}
+
+// Destroy removes a container and all that its guest wrote to its root.
+func (h *Host) Destroy(ctx context.Context, n container.Name, limit time.Duration) error {
+	return h.engine.Destroy(ctx, n, limit)
+}
+
+// Exec runs a program in a running guest and returns its exit code.
+func (h *Host) Exec(ctx context.Context, n container.Name, c Command) (int, error) {
+	return h.engine.Exec(ctx, n, c)
+}
+
+// Why tells why a container is as it is, in lines for people.
+func (h *Host) Why(ctx context.Context, n container.Name) ([]string, error) {
+	return h.engine.Why(ctx, n)
+}
+
+// Log is the path of a container's console log.
+func (h *Host) Log(n container.Name) string { return h.engine.Paths.Log(n) }
+
+// Config is the directory of the host owner's declarations and settings.
+func (h *Host) Config() string { return h.engine.Paths.Config() }
+
+// Doctor checks the host.
+func (h *Host) Doctor() []container.Finding { return h.engine.Doctor() }
+
+// Sweep removes what killed commands left behind, and says what.
+func (h *Host) Sweep(ctx context.Context) ([]string, error) { return h.engine.Sweep(ctx) }
+
+// Images are all images.
+func (h *Host) Images() ([]Image, error) { return h.engine.Images.List() }
+
+// ImportImage reads an image from its source, even if it is there already.
+func (h *Host) ImportImage(ctx context.Context, r container.ImageRef) (Image, error) {
+	return h.engine.ImportImage(ctx, r)
+}
+
+// RemoveImage removes an image that no container uses, by a reference, a
+// digest, or the beginning of one.
+func (h *Host) RemoveImage(ctx context.Context, name string) (Image, error) {
+	return h.engine.RemoveImage(ctx, name)
+}
+
+// PruneImages removes all images that no container uses.
+func (h *Host) PruneImages(ctx context.Context) ([]Image, error) { return h.engine.PruneImages(ctx) }
+
+// Each calls f for every item, some at a time, and returns the errors in the
+// order of the items.
+func Each[T any](items []T, f func(T) error) []error { return engine.Each(items, f) }

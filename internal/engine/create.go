@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"crypto/rand"
+	"encoding/hex"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/rootfs"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// create makes a container that is not there. Its lock is held.
+func (e *Engine) create(ctx context.Context, n container.Name, owner container.Owner, spec container.Spec) error {
+	if err := supported(n, spec); err != nil {
+		return err
+	}
+	img, err := e.Images.Get(ctx, spec.Image)
+	if err != nil {
+		return err
+	}
+	return e.allocating(ctx, func() error {
+		if _, err := e.Images.Find(string(img.Digest)); err != nil { // pruned since
+			return err
+		}
+		base, err := e.allocateIDs(n)
+		if err != nil {
+			return err
+		}
+		return e.place(state.Record{
+			Name: n, Owner: owner, Created: time.Now().UTC().Truncate(time.Second), MachineID: newMachineID(),
+			UIDBase: base, Digest: img.Digest, Spec: spec,
+		})
+	})
+}
+
+// place puts a container's directory in its place, complete.
+func (e *Engine) place(r state.Record) (err error) {
+	staging, err := os.MkdirTemp(e.Paths.Containers(), ".new-"+string(r.Name)+"-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, state.RemoveTree(staging))
+		}
+	}()
+	changes := filepath.Join(staging, state.Changes)
+	if err := errors.Join(os.Mkdir(changes, 0o700), rootfs.MakeChanges(changes), state.WriteRecord(staging, r)); err != nil {
+		return err
+	}
+	if err := os.Rename(staging, e.Paths.Container(r.Name)); err != nil {
+		return err
+	}
+	return state.SyncDir(e.Paths.Containers())
+}
+
+// newMachineID is a random machine-id(5).
+func newMachineID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // a UUID of version 4, as systemd makes
+	return hex.EncodeToString(b[:])
+}
+
+// Destroy stops a container and removes it with everything its guest wrote.
+// What is bind-mounted into it is not touched.
+func (e *Engine) Destroy(ctx context.Context, n container.Name, limit time.Duration) error {
+	return e.locked(ctx, n, func() error {
+		if _, err := e.record(n); errors.Is(err, container.ErrNotFound) {
+			return notFound(n, err)
+		} // one that cannot be read can be removed
+		return e.destroy(ctx, n, limit)
+	})
+}
+
+func (e *Engine) destroy(ctx context.Context, n container.Name, limit time.Duration) error {
+	if err := e.supervisor.Stop(ctx, n, limit); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	trash, err := os.MkdirTemp(e.Paths.Containers(), ".trash-"+string(n)+"-")
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(e.Paths.Container(n), filepath.Join(trash, "container")); err != nil {
+		return errors.Join(err, os.Remove(trash))
+	}
+	return errors.Join(state.SyncDir(e.Paths.Containers()), state.RemoveTree(trash), e.removeLogs(n), e.supervisor.Forget(n),
+		removeIfThere(e.nameLock(n)))
+}
+
+func (e *Engine) removeLogs(n container.Name) error {
+	log := e.Paths.Log(n)
+	return errors.Join(removeIfThere(log), removeIfThere(log+".1"))
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

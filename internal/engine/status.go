@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/launch"
+	"github.com/berth-containers/berth/internal/plan"
+	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
+)
+
+// Names are the names of all containers, sorted.
+func (e *Engine) Names() ([]container.Name, error) { return e.Paths.Names() }
+
+// List is the status of each of the containers, in the order of names. One
+// that has gone meanwhile is left out.
+func (e *Engine) List(names []container.Name) ([]container.Status, error) {
+	out := make([]container.Status, 0, len(names))
+	for _, n := range names {
+		s, err := e.Status(n)
+		if errors.Is(err, container.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// Status looks at one container.
+func (e *Engine) Status(n container.Name) (container.Status, error) {
+	rec, err := e.Record(n)
+	if err != nil {
+		return container.Status{}, err
+	}
+	obs, err := e.supervisor.Observe(n)
+	if err != nil {
+		return container.Status{}, fmt.Errorf("%s: %w", n, err)
+	}
+	s := statusOf(rec, obs)
+	if !obs.State.Alive() {
+		return s, nil
+	}
+	l, err := e.launched(n)
+	if l != nil {
+		s.Lost, s.Digest, s.UIDBase = l.Lost, l.Digest, launch.UIDBase(&l.Record)
+		s.Pending = plan.Pending(plan.Observed{Spec: rec.Spec, Digest: rec.Digest, Running: &l.Spec, RunningDigest: l.Digest})
+	}
+	return s, err
+}
+
+func statusOf(rec *state.Record, obs supervise.Observation) container.Status {
+	return container.Status{
+		Name: rec.Name, State: obs.State, Owner: rec.Owner, Reason: obs.Reason, Leader: obs.Leader,
+		Since: obs.Since, Restarts: obs.Restarts, Image: rec.Spec.Image.String(), Digest: rec.Digest,
+		UIDBase: launch.UIDBase(rec), Labels: rec.Spec.Labels,
+	}
+}

@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// Sweep removes what commands that were killed left behind, and says what. It
+// touches nothing that a living command works on.
+func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
+	var done []string
+	var errs []error
+	for _, l := range e.leftovers() {
+		removed, err := l.remove(ctx)
+		if removed {
+			done = append(done, l.what)
+		}
+		errs = append(errs, err)
+	}
+	images, err := e.Images.Sweep(ctx)
+	return append(done, images...), errors.Join(append(errs, err)...)
+}
+
+// leftover is something that nobody owns any more, unless somebody is just
+// making it: remove finds out.
+type leftover struct {
+	what   string
+	remove func(context.Context) (bool, error)
+}
+
+func (e *Engine) leftovers() []leftover {
+	return append(e.directories(), e.runtimes()...)
+}
+
+// directories are containers half made and half removed.
+func (e *Engine) directories() []leftover {
+	dirs, _ := e.Paths.Leftovers()
+	var out []leftover
+	for _, d := range dirs {
+		out = append(out, leftover{what: d, remove: func(context.Context) (bool, error) {
+			return e.unlessLocked(e.nameLock(nameOf(filepath.Base(d))), func() error { return state.RemoveTree(d) })
+		}})
+	}
+	return out
+}
+
+// nameOf is the container's name in ".new-NAME-NUMBER" or ".trash-NAME-NUMBER".
+func nameOf(dir string) container.Name {
+	_, rest, _ := strings.Cut(strings.TrimPrefix(dir, "."), "-")
+	if i := strings.LastIndexByte(rest, '-'); i >= 0 {
+		rest = rest[:i]
+	}
+	return container.Name(rest)
+}
+
+// runtimes are cgroups and runtime directories of containers that do not run.
+func (e *Engine) runtimes() []leftover {
+	names := map[string]bool{}
+	entries, _ := os.ReadDir(e.Paths.Runs())
+	for _, entry := range entries {
+		names[entry.Name()] = true
+	}
+	for _, n := range e.supervisor.Groups() {
+		names[n] = true
+	}
+	var out []leftover
+	for s := range names {
+		n, err := container.ParseName(s)
+		if err != nil {
+			continue
+		}
+		if obs, err := e.supervisor.Observe(n); err != nil || obs.State.Alive() && !e.orphan(n) {
+			continue
+		}
+		out = append(out, leftover{what: fmt.Sprintf("the cgroup and runtime directory of %s", n), remove: func(ctx context.Context) (bool, error) {
+			return e.unlessLocked(e.nameLock(n), func() error { return e.supervisor.Stop(ctx, n, StopLimit) })
+		}})
+	}
+	return out
+}
+
+// orphan reports whether a guest without a supervisor has no container either.
+func (e *Engine) orphan(n container.Name) bool {
+	_, err := os.Lstat(e.Paths.Container(n))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// unlessLocked calls f with a lock, or does nothing if somebody holds it.
+func (e *Engine) unlessLocked(path string, f func() error) (bool, error) {
+	lock, err := state.TryLock(path)
+	if errors.Is(err, state.ErrLocked) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, errors.Join(f(), lock.Unlock())
+}
