@@ -1,0 +1,138 @@
+// Package cli is the command line of berth: one file for each verb or family
+// of verbs, and one that prints. Verbs read their arguments, call the library
+// and print; they decide nothing.
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/berth-containers/berth"
+	"github.com/berth-containers/berth/container"
+)
+
+// Streams are the standard streams of a command.
+type Streams struct{ In, Out, Err *os.File }
+
+// app is what the verbs share.
+type app struct {
+	Streams
+	root string // --root
+	json bool   // --json
+	yes  bool   // --yes
+	code int    // the exit code, where it is a program's own
+}
+
+// Main runs the command line and returns its exit code.
+func Main(ctx context.Context, args []string, s Streams) int {
+	a := &app{Streams: s}
+	root := a.command()
+	root.SetArgs(args)
+	if err := root.ExecuteContext(ctx); err != nil {
+		a.printError(err)
+		if a.code != 0 {
+			return a.code
+		}
+		return int(container.CodeOf(err))
+	}
+	return a.code
+}
+
+// usageError is a mistake in the command line itself.
+func usageError(err error) error {
+	return &container.Error{Err: err, Code: container.CodeUsage, Hint: "berth --help shows the commands, berth COMMAND --help one of them"}
+}
+
+// Command is the whole command line, for documentation.
+func Command() *cobra.Command {
+	return (&app{Streams: Streams{os.Stdin, os.Stdout, os.Stderr}}).command()
+}
+
+// The groups of verbs in the help.
+const (
+	groupDeclare = "declare"
+	groupRun     = "run"
+	groupInside  = "inside"
+	groupHost    = "host"
+)
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "berth",
+		Short:         "Full-system Linux containers from a declaration",
+		Long:          "berth runs full-system Linux containers from a declaration, on any Linux with systemd-nspawn.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
+	root.PersistentFlags().StringVar(&a.root, "root", defaultRoot(), "directory below which berth keeps everything (environment: BERTH_ROOT)")
+	root.AddGroup(
+		&cobra.Group{ID: groupDeclare, Title: "Containers and their declarations:"},
+		&cobra.Group{ID: groupRun, Title: "Running them:"},
+		&cobra.Group{ID: groupInside, Title: "Working in them:"},
+		&cobra.Group{ID: groupHost, Title: "The host:"},
+	)
+	a.add(root, groupDeclare, a.planCmd(), a.applyCmd(), a.upCmd(), a.downCmd(), a.createCmd(), a.setCmd(), a.editCmd(), a.showCmd(), a.destroyCmd())
+	a.add(root, groupRun, a.startCmd(), a.stopCmd(), a.restartCmd(), a.terminateCmd(), a.pauseCmd(), a.resumeCmd(), a.lsCmd(), a.statusCmd(), a.waitCmd(), a.whyCmd())
+	a.add(root, groupInside, a.execCmd(), a.shellCmd(), a.loginCmd(), a.logsCmd(), a.cpCmd())
+	a.add(root, groupHost, a.imageCmd(), a.doctorCmd(), a.schemaCmd(), a.versionCmd())
+	root.AddCommand(a.shimCmd(), a.runCmd(), a.packCmd(), a.unpackCmd())
+	root.SetHelpCommandGroupID(groupHost)
+	root.SetCompletionCommandGroupID(groupHost)
+	return root
+}
+
+func (a *app) add(root *cobra.Command, group string, cmds ...*cobra.Command) {
+	for _, c := range cmds {
+		c.GroupID = group
+		root.AddCommand(c)
+	}
+}
+
+func defaultRoot() string {
+	if r := os.Getenv("BERTH_ROOT"); r != "" {
+		return r
+	}
+	return "/"
+}
+
+// open is the host that the command is about. It needs root.
+func (a *app) open() (*berth.Host, error) {
+	if os.Geteuid() != 0 {
+		return nil, &container.Error{Err: errors.New("this needs root"), Hint: "run it with sudo"}
+	}
+	return berth.Open(berth.Options{Root: a.root, Events: newProgress(a.Err).event})
+}
+
+// jsonFlag gives a verb that answers the flag --json.
+func (a *app) jsonFlag(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVar(&a.json, "json", false, "answer in JSON")
+	return c
+}
+
+// yesFlag gives a verb that may ask the flag --yes.
+func (a *app) yesFlag(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVarP(&a.yes, "yes", "y", false, "do not ask")
+	return c
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// argsError wraps an argument check so that its error is one of usage.
+func argsError(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError(err)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/declare"
+)
+
+func (a *app) doctorCmd() *cobra.Command {
+	var fix bool
+	c := a.jsonFlag(&cobra.Command{
+		Use: "doctor", Short: "Check whether this host can run containers, and what was left behind", Args: argsError(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			if fix {
+				done, err := h.Sweep(cmd.Context())
+				for _, d := range done {
+					a.say("removed %s", d)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return a.printFindings(h.Doctor())
+		},
+	})
+	c.Flags().BoolVar(&fix, "fix", false, "remove what killed commands left behind")
+	return c
+}
+
+func (a *app) printFindings(all []container.Finding) error {
+	bad := 0
+	for _, f := range all {
+		if f.Severity == container.Bad {
+			bad++
+		}
+	}
+	if a.json {
+		if err := a.printJSON(all); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range all {
+			fmt.Fprintf(a.Out, "%-8s %s: %s\n", f.Severity, f.Check, f.Text)
+			if f.Remedy != "" {
+				fmt.Fprintf(a.Out, "%-8s   remedy: %s\n", "", f.Remedy)
+			}
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d checks failed", bad)
+	}
+	return nil
+}
+
+func (a *app) schemaCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "Print the JSON Schema of a declaration", Args: argsError(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := a.Out.Write(declare.Schema())
+			return err
+		},
+	}
+}
+
+func (a *app) versionCmd() *cobra.Command {
+	return a.jsonFlag(&cobra.Command{
+		Use: "version", Short: "Print the version of berth", Args: argsError(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			info, ok := debug.ReadBuildInfo()
+			if !ok {
+				return errors.New("this berth was built without build information")
+			}
+			if a.json {
+				return a.printJSON(map[string]string{"version": info.Main.Version, "go": runtime.Version(), "revision": revision(info)})
+			}
+			fmt.Fprintf(a.Out, "berth %s %s %s\n", info.Main.Version, revision(info), runtime.Version())
+			return nil
+		},
+	})
+}
+
+// revision is the commit that a build is of.
+func revision(info *debug.BuildInfo) string {
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return "unknown"
+}

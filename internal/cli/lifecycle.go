@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-containers/berth"
+	"github.com/berth-containers/berth/container"
+)
+
+// many is a verb that does one thing to many containers.
+func (a *app) many(use, short, done string, extra func(*cobra.Command), f func(context.Context, *berth.Host, container.Name) error) *cobra.Command {
+	var s selection
+	c := &cobra.Command{
+		Use: use + " NAME...", Short: short, ValidArgsFunction: a.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			names, err := s.names(h, args)
+			if err != nil {
+				return err
+			}
+			return a.each(names, done, func(n container.Name) error { return f(cmd.Context(), h, n) })
+		},
+	}
+	s.flags(c)
+	if extra != nil {
+		extra(c)
+	}
+	return c
+}
+
+func (a *app) startCmd() *cobra.Command {
+	return a.many("start", "Start containers and wait until their guests are ready", "ready", nil,
+		func(ctx context.Context, h *berth.Host, n container.Name) error { return h.Start(ctx, n) })
+}
+
+// timeoutFlag is for verbs that shut guests down.
+func timeoutFlag(limit *time.Duration) func(*cobra.Command) {
+	return func(c *cobra.Command) {
+		c.Flags().DurationVar(limit, "timeout", berth.StopLimit, "kill a guest that has not shut down by then")
+	}
+}
+
+func (a *app) stopCmd() *cobra.Command {
+	var limit time.Duration
+	return a.many("stop", "Shut guests down", "stopped", timeoutFlag(&limit),
+		func(ctx context.Context, h *berth.Host, n container.Name) error { return h.Stop(ctx, n, limit) })
+}
+
+func (a *app) restartCmd() *cobra.Command {
+	var limit time.Duration
+	return a.many("restart", "Shut guests down and start them again", "ready", timeoutFlag(&limit),
+		func(ctx context.Context, h *berth.Host, n container.Name) error { return h.Restart(ctx, n, limit) })
+}
+
+func (a *app) terminateCmd() *cobra.Command {
+	return a.many("terminate", "Kill guests without shutting them down", "terminated", nil,
+		func(ctx context.Context, h *berth.Host, n container.Name) error { return h.Terminate(ctx, n) })
+}
+
+func (a *app) pauseCmd() *cobra.Command {
+	return a.many("pause", "Freeze the processes of running guests", "paused", nil,
+		func(ctx context.Context, h *berth.Host, n container.Name) error { return h.Pause(ctx, n, true) })
+}
+
+func (a *app) resumeCmd() *cobra.Command {
+	return a.many("resume", "Let paused guests go on", "running", nil,
+		func(ctx context.Context, h *berth.Host, n container.Name) error { return h.Pause(ctx, n, false) })
+}
+
+func (a *app) destroyCmd() *cobra.Command {
+	var s selection
+	var limit time.Duration
+	c := a.yesFlag(&cobra.Command{
+		Use: "destroy NAME...", Short: "Remove containers with everything their guests wrote; bind mounts are not touched", ValidArgsFunction: a.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			names, err := s.names(h, args)
+			if err != nil {
+				return err
+			}
+			ok, err := a.agreed(fmt.Sprintf("Remove %s and all that is in it?", list(names)))
+			if err != nil || !ok {
+				return err
+			}
+			return a.each(names, "destroyed", func(n container.Name) error { return h.Destroy(cmd.Context(), n, limit) })
+		},
+	})
+	s.flags(c)
+	timeoutFlag(&limit)(c)
+	return c
+}
+
+func (a *app) waitCmd() *cobra.Command {
+	var s selection
+	var state string
+	var limit time.Duration
+	c := &cobra.Command{
+		Use: "wait NAME...", Short: "Wait until containers are ready, or stopped", ValidArgsFunction: a.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			want, ok := map[string]container.State{"ready": container.Running, "stopped": container.Stopped}[state]
+			if !ok {
+				return usageError(fmt.Errorf("--for %q is neither ready nor stopped", state))
+			}
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			names, err := s.names(h, args)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			if limit > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, limit)
+				defer cancel()
+			}
+			return a.each(names, state, func(n container.Name) error { return h.Await(ctx, n, want) })
+		},
+	}
+	s.flags(c)
+	c.Flags().StringVar(&state, "for", "ready", "`STATE` to wait for: ready or stopped")
+	c.Flags().DurationVar(&limit, "timeout", 0, "give up after this time, with exit code 5 (0: never)")
+	return c
+}

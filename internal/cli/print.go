@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/berth-containers/berth/container"
+)
+
+// printError prints an error, or each of several that were joined, with its
+// hints.
+func (a *app) printError(err error) {
+	for _, e := range leaves(err) {
+		fmt.Fprintf(a.Err, "berth: %v\n", e)
+		var known *container.Error
+		if errors.As(e, &known) && known.Hint != "" {
+			fmt.Fprintf(a.Err, "hint: %s\n", known.Hint)
+		}
+	}
+}
+
+// leaves are the errors that were joined into err.
+func leaves(err error) []error {
+	j, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range j.Unwrap() {
+		out = append(out, leaves(e)...)
+	}
+	return out
+}
+
+// printJSON prints an answer in JSON.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.Out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// say tells what was done; it is talk, not the answer.
+func (a *app) say(format string, args ...any) { fmt.Fprintf(a.Err, format+"\n", args...) }
+
+// table prints rows in columns, under a row of titles.
+func table(w io.Writer, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintln(t, strings.Join(r, "\t"))
+	}
+	return t.Flush()
+}
+
+// ago is how long something has lasted, in its greatest unit.
+func ago(t time.Time) string {
+	d := time.Since(t)
+	switch {
+	case t.IsZero():
+		return "-"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dmin", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours()/24))
+	}
+}
+
+// size is an amount of data for people.
+func size(n int64) string {
+	switch {
+	case n >= 10<<30:
+		return fmt.Sprintf("%d GiB", n>>30)
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	default:
+		return fmt.Sprintf("%d B", n)
+	}
+}
+
+// printPlan prints a plan as its owner reads it: a line for each container,
+// and below it a line for each change.
+func (a *app) printPlan(w io.Writer, p container.Plan) {
+	for _, s := range p.Steps {
+		fmt.Fprintln(w, stepLine(s))
+		for _, c := range s.Changes {
+			fmt.Fprintf(w, "    %s: %s -> %s (%s)\n", c.Key, orUnset(c.Old), orUnset(c.New), c.Effect)
+		}
+	}
+}
+
+func stepLine(s container.Step) string {
+	line := fmt.Sprintf("%s: %s", s.Name, actionWord(s))
+	if s.Why != "" {
+		line += " (" + s.Why + ")"
+	}
+	return line
+}
+
+func actionWord(s container.Step) string {
+	switch s.Action {
+	case container.ActionNone:
+		return "nothing to do"
+	case container.ActionCreate:
+		if s.Start {
+			return "create, start"
+		}
+		return "create"
+	case container.ActionStart:
+		return "start"
+	case container.ActionDestroy:
+		return "destroy"
+	}
+	word := "update"
+	if s.Effect != container.EffectNone {
+		word += ", effect " + s.Effect.String()
+	}
+	if s.Effect == container.EffectRecreate {
+		word += " (what the guest changed is set aside in generations/)"
+	}
+	if s.Start {
+		word += ", start"
+	}
+	return word
+}
+
+func orUnset(s string) string {
+	if s == "" {
+		return "unset"
+	}
+	return s
+}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-containers/berth"
+	"github.com/berth-containers/berth/container"
+)
+
+// selection are the flags of verbs that take many containers.
+type selection struct {
+	all    bool
+	labels []string
+}
+
+func (s *selection) flags(c *cobra.Command) {
+	c.Flags().BoolVarP(&s.all, "all", "a", false, "all containers")
+	c.Flags().StringArrayVarP(&s.labels, "label", "l", nil, "containers with the label `KEY[=VALUE]`; several must all be there")
+}
+
+// names are the containers that the arguments and flags choose.
+func (s *selection) names(h *berth.Host, args []string) ([]container.Name, error) {
+	if len(args) == 0 && !s.all && len(s.labels) == 0 {
+		return nil, usageError(errors.New("no container is named"))
+	}
+	if len(args) > 0 && s.all {
+		return nil, usageError(errors.New("either names or --all, not both"))
+	}
+	names, err := h.Select(berth.Selection{Names: args, All: s.all, Labels: s.labels})
+	if err == nil && len(names) == 0 && !s.all {
+		return nil, &container.Error{Err: errors.New("no container matches"), Code: container.CodeNotFound, Hint: "berth ls shows the containers that there are"}
+	}
+	return names, err
+}
+
+// each does one thing to many containers, some at a time, and prints a line
+// for each on the error stream, and with more than one a summary.
+func (a *app) each(names []container.Name, done string, f func(container.Name) error) error {
+	errs := berth.Each(names, func(n container.Name) error {
+		err := f(n)
+		if err == nil {
+			a.say("%s: %s", n, done)
+		}
+		return named(n, err)
+	})
+	failed := 0
+	for _, err := range errs {
+		if err != nil {
+			failed++
+		}
+	}
+	if len(names) > 1 {
+		a.say("%d %s, %d failed", len(names)-failed, done, failed)
+	}
+	return errors.Join(errs...)
+}
+
+// named puts a container's name before an error that does not have it.
+func named(n container.Name, err error) error {
+	var e *container.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e) && e.Subject == "" && err == error(e):
+		c := *e
+		c.Subject = string(n)
+		return &c
+	case strings.HasPrefix(err.Error(), string(n)+":"):
+		return err
+	}
+	return fmt.Errorf("%s: %w", n, err)
+}
+
+// complete offers the names of containers on the command line.
+func (a *app) complete(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	h, err := a.open()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names, err := h.Select(berth.Selection{All: true})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// one is the container that a verb's first argument names.
+func one(h *berth.Host, arg string) (container.Name, error) {
+	names, err := h.Select(berth.Selection{Names: []string{arg}})
+	if err != nil {
+		return "", err
+	}
+	if len(names) != 1 {
+		return "", &container.Error{Subject: arg, Err: fmt.Errorf("it stands for %d containers, this needs one", len(names)), Code: container.CodeUsage}
+	}
+	return names[0], nil
+}

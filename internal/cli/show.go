@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-containers/berth"
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/declare"
+)
+
+func (a *app) lsCmd() *cobra.Command {
+	var labels []string
+	var quiet bool
+	c := a.jsonFlag(&cobra.Command{
+		Use: "ls [NAME...]", Aliases: []string{"list", "ps"}, Short: "List containers", ValidArgsFunction: a.complete,
+		RunE: func(_ *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			names, err := h.Select(berth.Selection{Names: args, All: len(args) == 0, Labels: labels})
+			if err != nil {
+				return err
+			}
+			return a.list(h, names, quiet)
+		},
+	})
+	c.Flags().StringArrayVarP(&labels, "label", "l", nil, "containers with the label `KEY[=VALUE]`")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "names only")
+	return c
+}
+
+func (a *app) list(h *berth.Host, names []container.Name, quiet bool) error {
+	if quiet {
+		for _, n := range names {
+			fmt.Fprintln(a.Out, n)
+		}
+		return nil
+	}
+	all, err := h.List(names)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(all)
+	}
+	rows := [][]string{{"NAME", "STATE", "FOR", "IMAGE", "OWNER"}}
+	for _, s := range all {
+		rows = append(rows, []string{string(s.Name), stateWord(s), ago(s.Since), s.Image, string(s.Owner)})
+	}
+	return table(a.Out, rows)
+}
+
+func stateWord(s container.Status) string {
+	if len(s.Pending) > 0 {
+		return string(s.State) + " (restart pending)"
+	}
+	return string(s.State)
+}
+
+func (a *app) statusCmd() *cobra.Command {
+	var s selection
+	c := a.jsonFlag(&cobra.Command{
+		Use: "status NAME...", Short: "Show what containers are doing", ValidArgsFunction: a.complete,
+		RunE: func(_ *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			names, err := s.names(h, args)
+			if err != nil {
+				return err
+			}
+			all, err := h.List(names)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(all)
+			}
+			for i, st := range all {
+				if i > 0 {
+					fmt.Fprintln(a.Out)
+				}
+				if err := table(a.Out, statusRows(st)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+	s.flags(c)
+	return c
+}
+
+func statusRows(s container.Status) [][]string {
+	rows := [][]string{{"name", string(s.Name)}, {"state", stateWord(s)}}
+	add := func(key, value string) {
+		if value != "" {
+			rows = append(rows, []string{key, value})
+		}
+	}
+	if !s.Since.IsZero() {
+		add("since", s.Since.Local().Format(time.DateTime))
+	}
+	add("reason", s.Reason)
+	add("owner", string(s.Owner))
+	add("image", strings.TrimSpace(s.Image+" "+s.Digest.Short()))
+	if s.Leader != 0 {
+		add("leader", fmt.Sprintf("PID %d", s.Leader))
+	}
+	if s.Restarts != 0 {
+		add("restarts", fmt.Sprint(s.Restarts))
+	}
+	if s.UIDBase != 0 {
+		add("users", fmt.Sprintf("%d to %d on the host", s.UIDBase, s.UIDBase+container.IDRange-1))
+	} else {
+		add("users", "those of the host")
+	}
+	for k, v := range s.Labels {
+		add("label", k+"="+v)
+	}
+	for _, c := range s.Pending {
+		add("pending", fmt.Sprintf("%s: %s -> %s", c.Key, orUnset(c.Old), orUnset(c.New)))
+	}
+	for _, l := range s.Lost {
+		add("without", l)
+	}
+	return rows
+}
+
+func (a *app) showCmd() *cobra.Command {
+	var all bool
+	c := a.jsonFlag(&cobra.Command{
+		Use: "show NAME...", Short: "Show what is wanted of containers, as a declaration", ValidArgsFunction: a.complete,
+		Args: argsError(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			names, err := h.Select(berth.Selection{Names: args})
+			if err != nil {
+				return err
+			}
+			specs := map[container.Name]container.Spec{}
+			for _, n := range names {
+				if specs[n], _, err = h.Spec(n); err != nil {
+					return err
+				}
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"containers": specs})
+			}
+			_, err = a.Out.Write(declare.RenderAll(names, specs, all))
+			return err
+		},
+	})
+	c.Flags().BoolVar(&all, "all", false, "show keys that have their default too")
+	return c
+}
+
+func (a *app) whyCmd() *cobra.Command {
+	return a.jsonFlag(&cobra.Command{
+		Use: "why NAME", Short: "Tell why a container is as it is", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			n, err := one(h, args[0])
+			if err != nil {
+				return err
+			}
+			lines, err := h.Why(cmd.Context(), n)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(lines)
+			}
+			fmt.Fprintln(a.Out, strings.Join(lines, "\n"))
+			return nil
+		},
+	})
+}
