@@ -2,4 +2,11 @@ module github.com/berth-containers/berth
 
 go 1.26.0
 
-require golang.org/x/sys v0.49.0
+require (
+	github.com/agext/levenshtein v1.2.3
+	github.com/rogpeppe/go-internal v1.16.0
+	go.yaml.in/yaml/v4 v4.0.0
+	golang.org/x/sys v0.49.0
+)
+
+require golang.org/x/tools v0.26.0 // indirect
