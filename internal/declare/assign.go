@@ -57,7 +57,7 @@ func parseAssignment(arg, origin string) (Assignment, error) {
 		a.Key, a.Op = key[:len(key)-1], OpRemove
 	}
 	if !ok || a.Key == "" {
-		return a, hinted{fmt.Errorf("%q has not the form KEY=VALUE", short(arg)), "write for example limits.memoryMax=1G"}
+		return a, hinted{fmt.Errorf("%q does not have the form KEY=VALUE", short(arg)), "write for example limits.memoryMax=1G"}
 	}
 	return a, nil
 }

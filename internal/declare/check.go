@@ -10,13 +10,13 @@ import (
 )
 
 // check is what no key can tell by itself. It reports whether s may be used.
-func (r *reader) check(at path, pos Position, s container.Spec) bool {
+func (r *reader) check(at path, v *value, name Position, s container.Spec) bool {
 	well := true
-	c := checker{r: r, at: at, tell: func(p *Problem) {
+	c := checker{r: r, at: at, value: v, tell: func(p *Problem) {
 		well = false
 		r.report(p)
 	}}
-	c.source(pos)
+	c.source(name)
 	c.network(s)
 	c.mounts(s)
 	c.capabilities(s)
@@ -25,15 +25,18 @@ func (r *reader) check(at path, pos Position, s container.Spec) bool {
 
 // checker reports what does not go together in one container.
 type checker struct {
-	r    *reader
-	at   path
-	tell func(*Problem)
+	r     *reader
+	at    path
+	value *value
+	tell  func(*Problem)
 }
 
-// given reports whether a key is in the declaration, well or not.
+// given reports whether a key is in the declaration, well or not, and neither
+// an empty list nor an empty map.
 func (c checker) given(key string) bool {
-	_, ok := c.r.keys[key]
-	return ok
+	v := c.value.member(key)
+	empty := v != nil && (v.kind == kindList || v.kind == kindMap) && len(v.list)+len(v.entries) == 0
+	return v != nil && !empty
 }
 
 // problem is told at the value of a key.
@@ -48,11 +51,12 @@ func (c checker) problem(key, hint, format string, args ...any) {
 // sources are the keys of which a container has exactly one.
 func sources() []string { return []string{"image", "flake", "config", "configFile", "system"} }
 
-func (c checker) source(pos Position) {
+func (c checker) source(name Position) {
 	given := slices.DeleteFunc(sources(), func(k string) bool { return !c.given(k) })
 	switch {
+	case len(given) == 0 && misspelled(c.value, sources()): // told already
 	case len(given) == 0:
-		c.tell(&Problem{Pos: pos, Key: c.at.whole, Err: errors.New("nothing says what the guest is made of"),
+		c.tell(&Problem{Pos: name, Key: c.at.whole, Err: errors.New("nothing says what the guest is made of"),
 			Hint: "give one of " + or(sources())})
 	case len(given) > 1:
 		c.problem(given[1], "", "%s are given: keep one, the guest is made of one thing", and(given))
@@ -73,7 +77,10 @@ func (c checker) network(s container.Spec) {
 		return
 	}
 	for _, key := range privateKeys() {
-		if c.given(key) {
+		switch {
+		case c.given(key) && s.NetworkNamespace != "":
+			c.problem(key, "leave it out", "the guest has the network of networkNamespace, which berth does not set up")
+		case c.given(key):
 			c.problem(key, "add privateNetwork: true", "this needs a network of the guest's own, and the guest has the host's")
 		}
 	}

@@ -21,7 +21,7 @@ func boolean() codec[bool] {
 		schema: schema{Type: types("boolean")},
 		read: func(r *reader, at path, v *value) (bool, bool) {
 			ok := r.expect(at, v, kindBoolean, "")
-			return ok && (v.text[0] == 't' || v.text[0] == 'T'), ok
+			return ok && v.isTrue(), ok
 		},
 		write: func(b bool) *value { return &value{kind: kindBoolean, text: strconv.FormatBool(b)} },
 	}
@@ -132,6 +132,12 @@ func (w words[T]) text(r *reader, at path, v *value) (string, bool) {
 	case v.literal != nil:
 		text = *v.literal
 	case w.number && v.kind == kindInteger:
+		n, err := integer(text)
+		if err != nil {
+			r.problem(at, v.pos, err, "")
+			return "", false
+		}
+		text = strconv.FormatInt(n, 10)
 	case !r.expect(at, v, kindText, w.what):
 		return "", false
 	}

@@ -38,10 +38,11 @@ func (c *composer) problem(n *yaml.Node, key, hint, format string, args ...any) 
 	c.report(&Problem{Pos: c.position(n), Key: key, Hint: hint, Err: fmt.Errorf(format, args...)})
 }
 
-// value returns nil if n is not usable; that has been reported then.
+// value is broken, without saying why, if n is not usable: that has been
+// reported then.
 func (c *composer) value(n *yaml.Node, key string) *value {
 	if !c.enter(n, key) {
-		return nil
+		return &value{kind: kindBroken, pos: c.position(n)}
 	}
 	defer func() { c.open = c.open[:len(c.open)-1] }()
 	v := &value{pos: c.position(n)}
@@ -59,7 +60,7 @@ func (c *composer) value(n *yaml.Node, key string) *value {
 	}
 	if !c.tagFits(n, v.kind) {
 		c.problem(n, key, "leave the tag out", "the tag %s is not known here", short(n.Tag))
-		return nil
+		v.kind = kindBroken
 	}
 	return v
 }
@@ -106,9 +107,7 @@ func (c *composer) tagFits(n *yaml.Node, k kind) bool {
 func (c *composer) items(n *yaml.Node, key string) []*value {
 	var list []*value
 	for i, item := range n.Content {
-		if v := c.value(item, indexKey(key, i)); v != nil {
-			list = append(list, v)
-		}
+		list = append(list, c.value(item, indexKey(key, i)))
 	}
 	return list
 }
@@ -128,13 +127,11 @@ func (c *composer) entries(n *yaml.Node, key string) []entry {
 			continue
 		}
 		if line, twice := lines[name]; twice {
-			c.problem(k, childKey(key, name), "keep one of the two", "this key is given already in line %d", line)
+			c.problem(k, childKey(key, name), "keep one of the two", "this key is already given in line %d", line)
 			continue
 		}
 		lines[name] = k.Line
-		if v := c.value(val, childKey(key, name)); v != nil {
-			own = append(own, entry{name, c.position(k), v})
-		}
+		own = append(own, entry{name, c.position(k), c.value(val, childKey(key, name))})
 	}
 	return withMerged(own, merged, lines)
 }
@@ -164,16 +161,15 @@ func (c *composer) key(n *yaml.Node, parent string) (string, bool) {
 func (c *composer) merge(n *yaml.Node, key string) []entry {
 	v := c.value(n, childKey(key, "<<"))
 	switch {
-	case v == nil:
+	case v.kind == kindBroken:
 		return nil
 	case v.kind == kindMap:
 		return v.entries
 	case v.kind == kindList:
 		var all []entry
 		for _, m := range v.list {
-			if m.kind != kindMap {
+			if m.kind != kindMap && m.kind != kindBroken {
 				c.problem(n, childKey(key, "<<"), "", "only maps can be merged, not %v", m.kind)
-				continue
 			}
 			all = append(all, m.entries...)
 		}

@@ -89,7 +89,7 @@ func (p *parser) parse(r io.Reader) *Declaration {
 		p.report(&Problem{Pos: p.file, Err: errors.New("the file is empty"), Hint: startHint})
 	default:
 		c := &composer{file: p.file, report: p.report}
-		if root := c.value(node, ""); root != nil && !c.stopped {
+		if root := c.value(node, ""); !c.stopped {
 			p.containers(d, &reader{dir: dir, report: p.report}, root)
 		}
 	}
@@ -114,6 +114,9 @@ func (p *parser) containers(d *Declaration, r *reader, root *value) {
 	}
 	all := root.member("containers")
 	if all == nil {
+		if misspelled(root, []string{"containers"}) {
+			return
+		}
 		r.problem(path{}, root.pos, errors.New("the key containers is missing"), startHint)
 		return
 	}

@@ -17,6 +17,12 @@ func bindMounts() codec[map[string]container.BindMount] {
 		key("isReadOnly", boolean(), func(b *bind) *bool { return &b.IsReadOnly }),
 		key("create", boolean(), func(b *bind) *bool { return &b.Create }),
 	)
+	one = withHint(one, func(v *value) string {
+		if v.kind == kindText {
+			return fmt.Sprintf("write { hostPath: %s }", short(v.text))
+		}
+		return ""
+	})
 	c := mapOf[bind, map[string]bind]("a map of mount points", "^/.", mountPoint, one)
 	read := c.read
 	c.read = func(r *reader, at path, v *value) (map[string]bind, bool) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/berth-containers/berth/container"
 )
@@ -41,6 +42,13 @@ func memory() codec[container.Bytes] {
 			}
 			return b, nil
 		},
+		hint: func(s string) string {
+			short := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(s), "B"), "I")
+			if _, err := container.ParseBytes(short); err == nil && short != s {
+				return "write " + short
+			}
+			return ""
+		},
 		format: func(b container.Bytes) string {
 			if b == 0 {
 				return ""
@@ -51,7 +59,7 @@ func memory() codec[container.Bytes] {
 }
 
 func share() codec[container.Percent] {
-	return words[container.Percent]{
+	c := words[container.Percent]{
 		what: "a share such as 50% or 200%", pattern: `^[0-9]+%$`,
 		parse: func(_ *reader, s string) (container.Percent, error) { return container.ParsePercent(s) },
 		format: func(p container.Percent) string {
@@ -61,6 +69,12 @@ func share() codec[container.Percent] {
 			return p.String()
 		},
 	}.codec()
+	return withHint(c, func(v *value) string {
+		if v.kind == kindInteger {
+			return fmt.Sprintf("write %s%%", short(v.text))
+		}
+		return ""
+	})
 }
 
 func labels() codec[container.Labels] {

@@ -3,6 +3,7 @@ package declare
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -72,7 +73,7 @@ func flake() codec[string] {
 		case strings.ContainsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }):
 			return "", fmt.Errorf("%q has a space or a control character", s)
 		case ref == "" || attr == "":
-			return "", fmt.Errorf("%q has not the form REF#ATTR, such as .#web or github:owner/repo#web", s)
+			return "", fmt.Errorf("%q does not have the form REF#ATTR, such as .#web or github:owner/repo#web", s)
 		case strings.HasPrefix(ref, "."):
 			ref = filepath.Join(r.dir, ref)
 		}
@@ -117,15 +118,21 @@ func privateUsers() codec[container.PrivateUsers] {
 		what: "pick, no, identity or a number", pattern: `^(pick|no|identity|[0-9]+)$`, number: true,
 		parse:  func(_ *reader, s string) (container.PrivateUsers, error) { return container.ParsePrivateUsers(s) },
 		format: container.PrivateUsers.String,
+		hint: func(s string) string {
+			if n, err := strconv.Atoi(s); err == nil && n < container.IDRange {
+				return "smaller numbers are for the host's own users; pick chooses a free range"
+			}
+			return ""
+		},
 	}.codec()
-	read := c.read
-	c.read = func(r *reader, at path, v *value) (container.PrivateUsers, bool) {
-		if v.kind == kindBoolean && v.literal == nil {
-			r.problem(at, v.pos, fmt.Errorf("expected pick, no, identity or a number, got %s", v.described()),
-				map[bool]string{false: "write no for no user namespace", true: "write pick for a range of the container's own"}[v.text[0] == 't' || v.text[0] == 'T'])
-			return container.PrivateUsers{}, false
+	return withHint(c, func(v *value) string {
+		switch {
+		case v.kind != kindBoolean:
+			return ""
+		case v.isTrue():
+			return "write pick for a range of the container's own"
+		default:
+			return "write no, which is text here, for no user namespace"
 		}
-		return read(r, at, v)
-	}
-	return c
+	})
 }

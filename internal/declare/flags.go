@@ -38,15 +38,9 @@ func ownedFlags() []ownedFlag {
 	}
 }
 
-// otherFlags are options that start like an owned one and are not owned:
-// getopt_long(3) takes every unambiguous start of an option for the whole.
-func otherFlags() []string {
-	return []string{"image-policy", "background", "bind", "bind-ro", "bind-user", "port", "property", "network-veth"}
-}
-
 // valueFlags are the one-letter options that take the rest of their word, or
 // the next one, as their value; see systemd-nspawn(1).
-const valueFlags = "DiMuSEpLZl"
+const valueFlags = "DiMuSEpLZ"
 
 // checkFlag says why a word of extraFlags is not allowed.
 func checkFlag(s string) error {
@@ -61,13 +55,10 @@ func checkFlag(s string) error {
 	return nil
 }
 
+// checkLongFlag also refuses the start of an owned option, which getopt_long(3)
+// takes for the whole.
 func checkLongFlag(s string) error {
 	flag, _, _ := strings.Cut(s[2:], "=")
-	for _, other := range otherFlags() {
-		if flag == other {
-			return nil
-		}
-	}
 	for _, o := range ownedFlags() {
 		if o.long == "" || !strings.HasPrefix(o.long, flag) {
 			continue

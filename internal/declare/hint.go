@@ -40,3 +40,22 @@ func nearest(s string, known []string) string {
 	}
 	return best
 }
+
+// withHint gives the problems that c finds with a value another hint, where
+// hint has one for it.
+func withHint[T any](c codec[T], hint func(*value) string) codec[T] {
+	read := c.read
+	c.read = func(r *reader, at path, v *value) (T, bool) {
+		better := hint(v)
+		if better == "" || v.literal != nil {
+			return read(r, at, v)
+		}
+		advised := *r
+		advised.report = func(p *Problem) {
+			p.Hint = better
+			r.report(p)
+		}
+		return read(&advised, at, v)
+	}
+	return c
+}

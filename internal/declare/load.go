@@ -117,7 +117,7 @@ func sameNames(all []*Declaration) []*Problem {
 				continue
 			}
 			problems = append(problems, &Problem{Pos: c.Pos, Key: childKey("containers", string(c.Name)),
-				Err: fmt.Errorf("this container is declared already at %v", at), Hint: "keep one of the two, or give one another name"})
+				Err: fmt.Errorf("this container is already declared at %v", at), Hint: "keep one of the two, or give one another name"})
 		}
 	}
 	return problems

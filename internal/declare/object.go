@@ -102,6 +102,16 @@ func (e unknownName) Error() string {
 	return e.what
 }
 
+// misspelled reports whether a key of v was probably meant to be one of names.
+func misspelled(v *value, names []string) bool {
+	for _, e := range v.entries {
+		if nearest(e.key, names) != "" {
+			return true
+		}
+	}
+	return false
+}
+
 func unknownKey(name string, known []string) error {
 	return unknownName{"unknown key", name, known}
 }

@@ -81,7 +81,7 @@ func (p *Problems) Unwrap() []error {
 		errs = append(errs, &container.Error{Err: one, Hint: ascii(one.Hint), Code: container.CodeUsage})
 	}
 	if p.More > 0 {
-		errs = append(errs, &container.Error{Err: fmt.Errorf("and %s more", count(p.More, "problem")), Code: container.CodeUsage})
+		errs = append(errs, &container.Error{Err: fmt.Errorf("and %s", count(p.More, "more problem")), Code: container.CodeUsage})
 	}
 	return errs
 }

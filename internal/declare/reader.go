@@ -42,8 +42,9 @@ func (r *reader) expect(at path, v *value, k kind, words string) bool {
 		words = k.String()
 	}
 	switch {
-	case v.kind == kindBroken:
+	case v.kind == kindBroken && v.broken != nil:
 		r.problem(at, v.pos, v.broken, "")
+	case v.kind == kindBroken:
 	case v.kind == kindNothing:
 		r.problem(at, v.pos, errors.New("no value is given"), "write "+words+", or leave the key out")
 	default:
@@ -66,9 +67,21 @@ func (v *value) described() string {
 	}
 }
 
+// itself is v as a user would write it, or nearly so.
+func (v *value) itself() string {
+	switch v.kind {
+	case kindList, kindMap:
+		return "like this"
+	default:
+		return fmt.Sprintf("%q", short(v.text))
+	}
+}
+
 // hintFor says how v becomes a value of kind k, where that is easy.
 func (v *value) hintFor(k kind) string {
 	switch {
+	case k == kindMap && v.kind == kindText:
+		return "a map is written { KEY: VALUE }, or on lines of its own"
 	case k == kindText && (v.kind == kindInteger || v.kind == kindNumber || v.kind == kindBoolean):
 		return fmt.Sprintf("for text, write it in quotes: %q", short(v.text))
 	case k == kindBoolean && v.kind == kindText:
@@ -89,5 +102,5 @@ func (r *reader) spec(at path, v *value, name Position, base container.Spec) (co
 		return base, false
 	}
 	well := readFields(r, at, v, specFields(), &base)
-	return base, r.check(at, name, base) && well
+	return base, r.check(at, v, name, base) && well
 }

@@ -12,7 +12,7 @@ type schema struct {
 	Dialect       string             `json:"$schema,omitempty"`
 	Title         string             `json:"title,omitempty"`
 	Description   string             `json:"description,omitempty"`
-	Type          []string           `json:"type,omitempty"`
+	Type          typeNames          `json:"type,omitempty"`
 	Default       any                `json:"default,omitempty"`
 	Enum          []string           `json:"enum,omitempty"`
 	Pattern       string             `json:"pattern,omitempty"`
@@ -27,7 +27,18 @@ type schema struct {
 	Additional    any                `json:"additionalProperties,omitempty"` // false or a *schema
 }
 
-func types(names ...string) []string { return names }
+// typeNames are the types that a value may have.
+type typeNames []string
+
+func types(names ...string) typeNames { return names }
+
+// MarshalJSON writes a single type as it is mostly written, without a list.
+func (t typeNames) MarshalJSON() ([]byte, error) {
+	if len(t) == 1 {
+		return json.Marshal(t[0])
+	}
+	return json.Marshal([]string(t))
+}
 
 // element is the schema of the values of a map with free keys, or nil.
 func (s *schema) element() *schema {
@@ -103,7 +114,7 @@ func (v *value) json() any {
 	case kindText:
 		return v.text
 	case kindBoolean:
-		return v.text[0] == 't' || v.text[0] == 'T'
+		return v.isTrue()
 	case kindInteger, kindNumber:
 		return v.number()
 	case kindList:

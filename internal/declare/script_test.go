@@ -18,19 +18,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"berth": plan})
 }
 
-// plan stands in for `berth plan -f FILE` and `berth set NAME KEY=VALUE …`: it
+// plan stands in for `berth plan -f FILE`: it
 // reads, and prints what is wrong as the command does.
 func plan() {
-	var err error
-	switch args := os.Args[1:]; args[0] {
-	case "plan":
-		_, err = Load(args[2:]...)
-	case "set":
-		base := container.DefaultSpec()
-		base.Image = container.ImageRef{Kind: container.ImageDebian, Arg: "bookworm"}
-		base.DependsOn = []container.Name{"db"}
-		_, err = ParseAssignments(base, args[2:], "argument", "/srv")
-	}
+	_, err := Load(os.Args[3:]...)
 	for _, one := range eachError(err) {
 		fmt.Fprintf(os.Stderr, "berth: %v\n", one)
 		var e *container.Error

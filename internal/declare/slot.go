@@ -86,7 +86,7 @@ func (s slot) change(a Assignment, v *value) error {
 		}
 		left := slices.DeleteFunc(slices.Clone(list.list), item.isLike)
 		if len(left) == len(list.list) {
-			return fmt.Errorf("the list has no %s", item.described())
+			return fmt.Errorf("the list has no item %s", item.itself())
 		}
 		list.list = left
 	}

@@ -83,25 +83,33 @@ func readNode(text []byte, file Position) (*yaml.Node, *Problem) {
 		Err: fmt.Errorf("a second document starts here, but a declaration has only one")}
 }
 
-// syntaxWords say what the YAML library's messages mean, and what to do.
-var syntaxWords = []struct{ library, err, hint string }{
-	{"mapping values are not allowed", "a key is not expected here", `check the indentation; put text that has ": " in it in quotes`},
-	{"cannot start any token", "a value cannot start with this character", "put the text in quotes"},
-	{"did not find expected key", "a key is expected here", "check the indentation"},
-	{"did not find expected '-'", `another item of the list is expected here, with "- " in front`, "check the indentation"},
-	{"did not find expected ',' or ']'", `the list is not closed: "," or "]" is expected here`, ""},
-	{"did not find expected ',' or '}'", `the map is not closed: "," or "}" is expected here`, ""},
-	{"unexpected end of stream", "the quotes are not closed", ""},
-	{"unexpected document indicator", "the quotes are not closed", ""},
-	{"could not find expected ':'", `a ":" is missing after the key`, ""},
-	{"unknown escape character", "this escape is not known", `write \\ for a backslash, or use single quotes`},
-	{"invalid Unicode character escape", "this escape is no character", "write the character itself"},
-	{"did not find expected hexdecimal", "this escape is not complete", ""},
-	{"did not find expected node content", "a value is expected here", ""},
-	{"did not find expected <document start>", "nothing more is expected here", "check the indentation and the quotes"},
-	{"found a tab character", "a tab cannot indent", "use spaces"},
-	{"exceeded max depth", "nested far too deep", ""},
-	{"incompatible YAML document", "this version of YAML is not known", "leave the line out"},
+// syntaxWord says what a message of the YAML library means, and what to do.
+type syntaxWord struct {
+	library, err, hint string
+	open               string // instead of err, with the line and column of what is open
+}
+
+// syntaxWords are tried in their order.
+func syntaxWords() []syntaxWord {
+	return []syntaxWord{
+		{"mapping values are not allowed", "a key is not expected here", `check the indentation; put text that has ": " in it in quotes`, ""},
+		{"cannot start any token", "a value cannot start with this character", "put the text in quotes", ""},
+		{"did not find expected key", "a key is expected here", "check the indentation", ""},
+		{"did not find expected '-'", `another item of the list is expected here, with "- " in front`, "check the indentation", ""},
+		{"did not find expected ',' or ']'", "the list is not closed", "", `the list that starts at %d:%d is not closed: "," or "]" is expected here`},
+		{"did not find expected ',' or '}'", "the map is not closed", "", `the map that starts at %d:%d is not closed: "," or "}" is expected here`},
+		{"unexpected end of stream", "the quotes are not closed", "", "the quotes that open at %d:%d are not closed"},
+		{"unexpected document indicator", "the quotes are not closed", "", "the quotes that open at %d:%d are not closed"},
+		{"could not find expected ':'", `a ":" is missing after the key`, "", ""},
+		{"unknown escape character", "this escape is not known", `write \\ for a backslash, or use single quotes`, ""},
+		{"invalid Unicode character escape", "this escape is no character", "write the character itself", ""},
+		{"did not find expected hexdecimal", "this escape is not complete", "", ""},
+		{"did not find expected node content", "a value is expected here", "", ""},
+		{"did not find expected <document start>", "nothing more is expected here", "check the indentation and the quotes", ""},
+		{"found a tab character", "a tab cannot indent", "use spaces", ""},
+		{"exceeded max depth", "nested far too deep", "", ""},
+		{"incompatible YAML document", "this version of YAML is not known", "leave the line out", ""},
+	}
 }
 
 func syntaxProblem(err error, text []byte, file Position) *Problem {
@@ -120,11 +128,15 @@ func syntaxProblem(err error, text []byte, file Position) *Problem {
 		p.Err, p.Hint = fmt.Errorf("the alias *%s has no anchor &%s before it", short(name), short(name)), "put text that starts with * in quotes"
 		return p
 	}
-	for _, w := range syntaxWords {
-		if strings.Contains(load.Message, w.library) {
-			p.Err, p.Hint = errors.New(w.err), w.hint
-			return p
+	for _, w := range syntaxWords() {
+		if !strings.Contains(load.Message, w.library) {
+			continue
 		}
+		p.Err, p.Hint = errors.New(w.err), w.hint
+		if w.open != "" && load.ContextMark.Line > 0 {
+			p.Err = fmt.Errorf(w.open, load.ContextMark.Line, load.ContextMark.Column)
+		}
+		return p
 	}
 	p.Err = fmt.Errorf("this is not well-formed YAML: %s", short(load.Message))
 	return p

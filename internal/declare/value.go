@@ -11,7 +11,7 @@ const (
 	kindNumber // with a fraction or an exponent
 	kindList
 	kindMap
-	kindBroken // text that is not well-formed; only as a literal
+	kindBroken // not usable
 )
 
 // String is a kind with its article, for "expected a list, got …".
@@ -31,7 +31,7 @@ type value struct {
 	// literal is the whole argument of a command, for keys that take text:
 	// there it counts as it stands, whatever it would be as YAML.
 	literal *string
-	broken  error // why a kindBroken is not well-formed
+	broken  error // why a kindBroken is not usable; nil: that has been told
 }
 
 // entry is one key of a map and its value.
@@ -40,6 +40,9 @@ type entry struct {
 	pos   Position // of the key
 	value *value
 }
+
+// isTrue reports whether a boolean is true.
+func (v *value) isTrue() bool { return v.text[0] == 't' || v.text[0] == 'T' }
 
 // member returns the value of a key, or nil.
 func (v *value) member(key string) *value {
