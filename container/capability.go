@@ -37,3 +37,12 @@ func (c *Capability) UnmarshalText(b []byte) error {
 	}
 	return err
 }
+
+// Capabilities are all capabilities by name, without "all".
+func Capabilities() []Capability {
+	var all []Capability
+	for _, c := range capabilities {
+		all = append(all, Capability(c))
+	}
+	return all
+}

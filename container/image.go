@@ -42,7 +42,11 @@ func ParseImageRef(s string) (ImageRef, error) {
 		if !filepath.IsAbs(arg) {
 			return ImageRef{}, fmt.Errorf("%q is not an absolute path", arg)
 		}
-		r.Arg = filepath.Clean(arg)
+		p, err := ParsePath(filepath.Clean(arg))
+		if err != nil {
+			return ImageRef{}, err
+		}
+		r.Arg = p
 	case ImageDebian:
 		if !slices.Contains(debianSuites, arg) {
 			return ImageRef{}, fmt.Errorf("debian has no suite %q here: write %s", arg, strings.Join(debianSuites, " or "))

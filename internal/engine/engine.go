@@ -17,7 +17,6 @@ import (
 	"github.com/berth-containers/berth/internal/image"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
-	"github.com/berth-containers/berth/internal/supervise"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
 )
 

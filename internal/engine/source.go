@@ -14,7 +14,7 @@ import (
 
 // supported refuses a spec with keys that this berth cannot carry out yet.
 func supported(n container.Name, s container.Spec) error {
-	keys := s.Unsupported()
+	keys := container.Unsupported(s)
 	if len(keys) == 0 {
 		return nil
 	}

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-containers/berth"
+)
+
+// commandFlags are shared by the verbs that run programs in guests.
+type commandFlags struct {
+	user, dir string
+	env       []string
+	terminal  bool
+}
+
+func (f *commandFlags) flags(c *cobra.Command) {
+	c.Flags().SetInterspersed(false)
+	c.Flags().StringVarP(&f.user, "user", "u", "root", "user of the guest, by name or number")
+	c.Flags().StringVarP(&f.dir, "workdir", "w", "", "working directory in the guest (default: the user's home)")
+	c.Flags().StringArrayVarP(&f.env, "env", "e", nil, "environment variable `KEY=VALUE`")
+}
+
+func (a *app) execCmd() *cobra.Command {
+	var f commandFlags
+	c := &cobra.Command{
+		Use: "exec NAME -- COMMAND [ARGUMENT...]", Short: "Run a program in a running guest; its exit code is the command's",
+		ValidArgsFunction: a.complete, Args: argsError(cobra.MinimumNArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rest := args[1:]
+			if rest[0] == "--" {
+				rest = rest[1:]
+			}
+			if len(rest) == 0 {
+				return usageError(errors.New("no command is given"))
+			}
+			return a.inside(cmd, args[0], berth.Command{Args: rest, User: f.user, Dir: f.dir, Env: f.env, Terminal: f.terminal})
+		},
+	}
+	f.flags(c)
+	c.Flags().BoolVarP(&f.terminal, "tty", "t", false, "give the program a terminal")
+	c.Flags().BoolP("interactive", "i", false, "no effect: the standard input is always passed on")
+	return c
+}
+
+func (a *app) shellCmd() *cobra.Command {
+	var f commandFlags
+	c := &cobra.Command{
+		Use: "shell NAME [-- ARGUMENT...]", Short: "Open a login shell in a running guest, without a password",
+		ValidArgsFunction: a.complete, Args: argsError(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rest := args[1:]
+			if len(rest) > 0 && rest[0] == "--" {
+				rest = rest[1:]
+			}
+			return a.inside(cmd, args[0], berth.Command{Args: rest, Shell: true, User: f.user, Dir: f.dir, Env: f.env, Terminal: isTerminal(a.In)})
+		},
+	}
+	f.flags(c)
+	return c
+}
+
+func (a *app) loginCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "login NAME", Short: "Log in to a running guest, with a user's name and password",
+		ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.inside(cmd, args[0], berth.Command{Args: []string{"login"}, Terminal: true, Dir: "/"})
+		},
+	}
+}
+
+// inside runs a program in a guest and takes over its exit code.
+func (a *app) inside(cmd *cobra.Command, name string, c berth.Command) error {
+	h, err := a.open()
+	if err != nil {
+		a.code = 125
+		return err
+	}
+	n, err := one(h, name)
+	if err != nil {
+		a.code = 125
+		return err
+	}
+	c.Stdin, c.Stdout, c.Stderr = a.In, a.Out, a.Err
+	if term := os.Getenv("TERM"); c.Terminal && term != "" {
+		c.Env = append([]string{"TERM=" + term}, c.Env...)
+	}
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	c.Signals = signals
+	a.code, err = h.Exec(cmd.Context(), n, c)
+	return named(n, err)
+}

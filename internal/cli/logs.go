@@ -1,0 +1,266 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/spf13/cobra"
+
+	"github.com/berth-containers/berth"
+	"github.com/berth-containers/berth/container"
+)
+
+func (a *app) logsCmd() *cobra.Command {
+	var s selection
+	var follow, raw bool
+	var lines int
+	c := &cobra.Command{
+		Use: "logs NAME...", Short: "Show what guests wrote to their consoles", ValidArgsFunction: a.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			names, err := s.names(h, args)
+			if err != nil {
+				return err
+			}
+			p := &logPrinter{out: a.Out, raw: raw, prefix: len(names) > 1}
+			return p.all(cmd.Context(), h, names, lines, follow)
+		},
+	}
+	s.flags(c)
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on")
+	c.Flags().IntVarP(&lines, "lines", "n", -1, "only the last `N` lines")
+	c.Flags().BoolVar(&raw, "raw", false, "do not take control characters out")
+	return c
+}
+
+// logPrinter prints the logs of one or more containers, line by line.
+type logPrinter struct {
+	mu     sync.Mutex
+	out    io.Writer
+	raw    bool
+	prefix bool // put the container's name before each line
+}
+
+func (p *logPrinter) all(ctx context.Context, h *berth.Host, names []container.Name, lines int, follow bool) error {
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	for i, n := range names {
+		one := func() { errs[i] = named(n, p.one(ctx, n, h.Log(n), lines, follow)) }
+		if follow {
+			wg.Go(one)
+		} else {
+			one()
+		}
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// one prints one log. A container that never ran has none.
+func (p *logPrinter) one(ctx context.Context, n container.Name, path string, lines int, follow bool) error {
+	var w *fsnotify.Watcher
+	if follow { // before reading, so that nothing is missed
+		var err error
+		if w, err = watchLog(path); err != nil {
+			return err
+		}
+		defer w.Close()
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && !follow {
+		return nil
+	}
+	if err == nil {
+		defer f.Close()
+		err = skipTo(f, lines)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	t := &tail{path: path, file: f, print: func(line []byte) { p.line(n, line) }}
+	if err := t.read(); err != nil || !follow {
+		t.flush()
+		return err
+	}
+	return t.follow(ctx, w)
+}
+
+func watchLog(path string) (*fsnotify.Watcher, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Add(filepath.Dir(path)); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+func (p *logPrinter) line(n container.Name, line []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.raw {
+		line = harmless(line)
+	}
+	if p.prefix {
+		fmt.Fprintf(p.out, "%s  ", n)
+	}
+	fmt.Fprintf(p.out, "%s\n", line)
+}
+
+// skipTo puts f at the beginning of its last n lines; all of them if n is
+// negative.
+func skipTo(f *os.File, n int) error {
+	if n < 0 {
+		return nil
+	}
+	var starts []int64
+	at := int64(0)
+	for r := bufio.NewReader(f); ; {
+		line, err := r.ReadSlice('\n')
+		if len(line) > 0 && (len(starts) == 0 || line[len(line)-1] == '\n') {
+			starts = append(starts, at)
+		}
+		at += int64(len(line))
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil {
+			break
+		}
+	}
+	from := at
+	if len(starts) > 0 && n > 0 {
+		from = starts[max(0, len(starts)-n)]
+	}
+	_, err := f.Seek(from, io.SeekStart)
+	return err
+}
+
+// tail reads a file as it grows.
+type tail struct {
+	path  string
+	file  *os.File // nil until there is one
+	rest  []byte   // the beginning of a line whose end is not there yet
+	print func(line []byte)
+}
+
+// read prints the whole lines that have come.
+func (t *tail) read() error {
+	if t.file == nil {
+		return nil
+	}
+	if info, err := t.file.Stat(); err == nil { // emptied, as the log is when it has grown long
+		if at, err := t.file.Seek(0, io.SeekCurrent); err == nil && at > info.Size() {
+			if _, err := t.file.Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+		}
+	}
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := t.file.Read(buf)
+		t.rest = append(t.rest, buf[:n]...)
+		t.lines()
+		if err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// maxLine is how much of a line without end is kept.
+const maxLine = 64 << 10
+
+func (t *tail) lines() {
+	for {
+		line, rest, ok := bytes.Cut(t.rest, []byte("\n"))
+		if !ok && len(t.rest) < maxLine {
+			return
+		}
+		t.print(bytes.TrimRight(line, "\r"))
+		t.rest = rest
+	}
+}
+
+func (t *tail) flush() {
+	if len(t.rest) > 0 {
+		t.print(t.rest)
+		t.rest = nil
+	}
+}
+
+func (t *tail) follow(ctx context.Context, w *fsnotify.Watcher) error {
+	for {
+		select {
+		case <-ctx.Done():
+			t.flush()
+			return nil
+		case err := <-w.Errors:
+			return err
+		case e := <-w.Events:
+			if e.Name != t.path {
+				continue
+			}
+		}
+		if t.file == nil {
+			f, err := os.Open(t.path)
+			if err != nil {
+				continue
+			}
+			defer f.Close()
+			t.file = f
+		}
+		if err := t.read(); err != nil {
+			return err
+		}
+	}
+}
+
+// harmless is a line of a guest without what would make a terminal do
+// something, but for colours.
+func harmless(line []byte) []byte {
+	var out []byte
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		switch {
+		case c == 0x1b:
+			n := colour(line[i:])
+			out = append(out, line[i:i+n]...)
+			i += max(n-1, 0)
+		case c >= ' ' && c != 0x7f || c == '\t':
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// colour is the length of a sequence ESC [ NUMBERS m at the beginning of b, or
+// 0.
+func colour(b []byte) int {
+	if len(b) < 3 || b[1] != '[' {
+		return 0
+	}
+	for i := 2; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == 'm':
+			return i + 1
+		case c != ';' && (c < '0' || c > '9'):
+			return 0
+		}
+	}
+	return 0
+}

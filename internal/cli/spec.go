@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-containers/berth"
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/declare"
+)
+
+// sourceFlags are the flags of create that set the key a guest comes from.
+func sourceFlags() []struct{ flag, key, usage string } {
+	return []struct{ flag, key, usage string }{
+		{"image", "image", "dir:/PATH, tar:/PATH or debian:SUITE"},
+		{"flake", "flake", "a flake's NixOS system, REF#ATTR"},
+		{"config", "config", "a NixOS module as text"},
+		{"config-file", "configFile", "a file with a NixOS module"},
+		{"system-path", "system", "a NixOS system in the store"},
+	}
+}
+
+func (a *app) createCmd() *cobra.Command {
+	var start bool
+	c := &cobra.Command{
+		Use: "create NAME --image REFERENCE [KEY=VALUE...]", Short: "Make a container", Args: argsError(cobra.MinimumNArgs(1)),
+		Example: "  berth create web --image debian:bookworm\n  berth create db --image debian:trixie limits.memoryMax=1G bindMounts./data.hostPath=/srv/db --start",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			n, err := container.ParseName(args[0])
+			if err != nil {
+				return usageError(err)
+			}
+			if _, _, err := h.Spec(n); err == nil {
+				return &container.Error{Subject: string(n), Err: container.ErrExists, Hint: fmt.Sprintf("berth set %s KEY=VALUE changes it", n)}
+			}
+			spec, err := assign(container.DefaultSpec(), args[1:], givenSources(cmd))
+			if err != nil {
+				return err
+			}
+			w := berth.Wish{Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}}
+			p, err := h.Plan(w)
+			if err != nil {
+				return err
+			}
+			if err := h.Apply(cmd.Context(), w, p); err != nil {
+				return err
+			}
+			a.say("%s: created", n)
+			if !start && !spec.AutoStart {
+				return nil
+			}
+			if err := h.Start(cmd.Context(), n); err != nil {
+				return named(n, err)
+			}
+			a.say("%s: ready", n)
+			return nil
+		},
+	}
+	for _, f := range sourceFlags() {
+		c.Flags().String(f.flag, "", f.usage)
+	}
+	c.Flags().BoolVar(&start, "start", false, "start it")
+	return c
+}
+
+// givenSources are the flags of create as assignments.
+func givenSources(cmd *cobra.Command) []declare.Assignment {
+	var out []declare.Assignment
+	for _, f := range sourceFlags() {
+		if v, _ := cmd.Flags().GetString(f.flag); cmd.Flags().Changed(f.flag) {
+			out = append(out, declare.Assignment{Key: f.key, Op: declare.OpSet, Value: v, Origin: "--" + f.flag})
+		}
+	}
+	return out
+}
+
+// assign changes a spec by flags and then by arguments.
+func assign(spec container.Spec, args []string, first []declare.Assignment) (container.Spec, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return spec, err
+	}
+	if len(first) > 0 {
+		if spec, err = declare.Assign(spec, dir, first...); err != nil {
+			return spec, err
+		}
+	}
+	return declare.ParseAssignments(spec, args, "argument", dir)
+}
+
+func (a *app) setCmd() *cobra.Command {
+	var adopt bool
+	c := a.yesFlag(&cobra.Command{
+		Use: "set NAME KEY=VALUE...", Short: "Change keys of a container", ValidArgsFunction: a.complete, Args: argsError(cobra.MinimumNArgs(2)),
+		Example: "  berth set web limits.memoryMax=1G\n  berth set web labels.tier=front tmpfs+=/scratch\n  berth set web limits.memoryMax=",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			n, err := one(h, args[0])
+			if err != nil {
+				return err
+			}
+			spec, _, err := h.Spec(n)
+			if err != nil {
+				return err
+			}
+			if spec, err = assign(spec, args[1:], nil); err != nil {
+				return err
+			}
+			return a.change(cmd, h, n, spec, adopt)
+		},
+	})
+	c.Flags().BoolVar(&adopt, "adopt", false, "take the container over from its declaration")
+	return c
+}
+
+// change gives a container a new spec.
+func (a *app) change(cmd *cobra.Command, h *berth.Host, n container.Name, spec container.Spec, adopt bool) error {
+	return a.carryOut(cmd.Context(), h, berth.Wish{Adopt: adopt,
+		Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}})
+}
+
+func (a *app) editCmd() *cobra.Command {
+	var adopt bool
+	c := a.yesFlag(&cobra.Command{
+		Use: "edit NAME", Short: "Change a container in an editor", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			n, err := one(h, args[0])
+			if err != nil {
+				return err
+			}
+			spec, owner, err := h.Spec(n)
+			if err != nil {
+				return err
+			}
+			if owner != container.OwnerCLI && !adopt {
+				return &container.Error{Subject: string(n), Err: fmt.Errorf("%w: %s", container.ErrOwned, owner), Code: container.CodeOwned,
+					Hint: "edit it there and run berth apply, or take it over with --adopt"}
+			}
+			next, changed, err := a.edit(n, spec)
+			if err != nil || !changed {
+				return err
+			}
+			return a.change(cmd, h, n, next, adopt)
+		},
+	})
+	c.Flags().BoolVar(&adopt, "adopt", false, "take the container over from its declaration")
+	return c
+}
+
+// edit lets the user change a spec as a declaration. What does not parse is
+// kept in a file, which the error names.
+func (a *app) edit(n container.Name, spec container.Spec) (container.Spec, bool, error) {
+	f, err := os.CreateTemp("", "berth-*.yaml")
+	if err != nil {
+		return spec, false, err
+	}
+	before := declare.Render(n, spec, false)
+	if _, err = f.Write(before); err == nil {
+		err = a.runEditor(f.Name())
+	}
+	if err != nil {
+		return spec, false, errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	after, err := rereadFile(f)
+	if err != nil {
+		return spec, false, err
+	}
+	if bytes.Equal(before, after) {
+		a.say("nothing was changed")
+		return spec, false, os.Remove(f.Name())
+	}
+	d, err := declare.ParseYAML(bytes.NewReader(after), f.Name())
+	if err != nil {
+		return spec, false, err
+	}
+	if len(d.Containers) != 1 || d.Containers[0].Name != n {
+		return spec, false, &container.Error{Err: fmt.Errorf("%s does not declare %s and nothing else", f.Name(), n), Code: container.CodeUsage}
+	}
+	return d.Containers[0].Spec, true, os.Remove(f.Name())
+}
+
+// rereadFile reads a file that an editor may have replaced.
+func rereadFile(f *os.File) ([]byte, error) {
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	again, err := os.Open(f.Name())
+	if err != nil {
+		return nil, err
+	}
+	defer again.Close()
+	return io.ReadAll(again)
+}
+
+func (a *app) runEditor(path string) error {
+	editor := os.Getenv("VISUAL")
+	if editor == "" {
+		editor = os.Getenv("EDITOR")
+	}
+	if editor == "" {
+		editor = "vi"
+	}
+	cmd := exec.Command("/bin/sh", "-c", editor+` "$1"`, "editor", path) // the variable may hold arguments
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.In, a.Out, a.Err
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("editor %q: %w", editor, err)
+	}
+	return nil
+}

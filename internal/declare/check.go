@@ -1,0 +1,122 @@
+package declare
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/berth-containers/berth/container"
+)
+
+// check is what no key can tell by itself. It reports whether s may be used.
+func (r *reader) check(at path, v *value, name Position, s container.Spec) bool {
+	well := true
+	c := checker{r: r, at: at, value: v, tell: func(p *Problem) {
+		well = false
+		r.report(p)
+	}}
+	c.source(name)
+	c.network(s)
+	c.mounts(s)
+	c.capabilities(s)
+	return well
+}
+
+// checker reports what does not go together in one container.
+type checker struct {
+	r     *reader
+	at    path
+	value *value
+	tell  func(*Problem)
+}
+
+// given reports whether a key is in the declaration, well or not, and neither
+// an empty list nor an empty map.
+func (c checker) given(key string) bool {
+	v := c.value.member(key)
+	empty := v != nil && (v.kind == kindList || v.kind == kindMap) && len(v.list)+len(v.entries) == 0
+	return v != nil && !empty
+}
+
+// problem is told at the value of a key.
+func (c checker) problem(key, hint, format string, args ...any) {
+	whole := key
+	if c.at.whole != "" {
+		whole = c.at.whole + "." + key
+	}
+	c.tell(&Problem{Pos: c.r.keys[key], Key: whole, Hint: hint, Err: fmt.Errorf(format, args...)})
+}
+
+// sources are the keys of which a container has exactly one.
+func sources() []string { return []string{"image", "flake", "config", "configFile", "system"} }
+
+func (c checker) source(name Position) {
+	given := slices.DeleteFunc(sources(), func(k string) bool { return !c.given(k) })
+	switch {
+	case len(given) == 0 && misspelled(c.value, sources()): // told already
+	case len(given) == 0:
+		c.tell(&Problem{Pos: name, Key: c.at.whole, Err: errors.New("nothing says what the guest is made of"),
+			Hint: "give one of " + or(sources())})
+	case len(given) > 1:
+		c.problem(given[1], "", "%s are given: keep one, the guest is made of one thing", and(given))
+	}
+}
+
+// privateKeys mean something only where the guest has a network of its own.
+func privateKeys() []string {
+	return []string{"hostBridge", "hostAddress", "localAddress", "hostAddress6", "localAddress6",
+		"localMacAddress", "interfaces", "macvlans", "extraVeths", "forwardPorts"}
+}
+
+func (c checker) network(s container.Spec) {
+	if s.NetworkNamespace != "" && s.PrivateNetwork {
+		c.problem("networkNamespace", "", "a guest with privateNetwork cannot join another network namespace: keep one of the two keys")
+	}
+	if s.PrivateNetwork {
+		return
+	}
+	for _, key := range privateKeys() {
+		switch {
+		case c.given(key) && s.NetworkNamespace != "":
+			c.problem(key, "leave it out", "the guest has the network of networkNamespace, which berth does not set up")
+		case c.given(key):
+			c.problem(key, "add privateNetwork: true", "this needs a network of the guest's own, and the guest has the host's")
+		}
+	}
+}
+
+func (c checker) mounts(s container.Spec) {
+	for i, entry := range s.Tmpfs {
+		if p := container.TmpfsPath(entry); hasMount(s, p) {
+			c.problem(indexKey("tmpfs", i), "keep one of the two", "%q is a mount point of bindMounts too", short(p))
+		}
+	}
+}
+
+func hasMount(s container.Spec, point string) bool {
+	_, ok := s.BindMounts[point]
+	return ok
+}
+
+func (c checker) capabilities(s container.Spec) {
+	for i, drop := range s.DropCapabilities {
+		if slices.Contains(s.AdditionalCapabilities, drop) {
+			c.problem(indexKey("dropCapabilities", i), "keep one of the two", "%s is in additionalCapabilities too", drop)
+		}
+	}
+}
+
+// and joins words as people do: "a, b and c".
+func and(words []string) string { return joined(words, " and ") }
+
+// or joins words as people do: "a, b or c".
+func or(words []string) string { return joined(words, " or ") }
+
+func joined(words []string, link string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + link + words[last]
+}

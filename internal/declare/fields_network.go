@@ -1,0 +1,86 @@
+package declare
+
+import (
+	"fmt"
+
+	"github.com/berth-containers/berth/container"
+)
+
+func interfaceName() codec[string] {
+	return plain("the name of an interface", `^[^/:\s]{1,15}$`, container.ParseInterface).codec()
+}
+
+func interfaces() codec[[]string] {
+	return listOf("a list of interface names", interfaceName(), itself[string])
+}
+
+func address(v6, prefix bool) codec[string] {
+	form := container.AddressForm{V6: v6, Prefix: prefix}
+	pattern := map[bool]string{false: `^[0-9.]+$`, true: `^[0-9A-Fa-f:.]+$`}[v6]
+	if prefix {
+		pattern = pattern[:len(pattern)-1] + `(/[0-9]+)?$`
+	}
+	return plain(form.String(), pattern, func(s string) (string, error) {
+		a, err := container.ParseAddress(s, form)
+		if err == nil {
+			return a, nil
+		}
+		other := container.AddressForm{V6: !v6, Prefix: true}
+		if _, otherErr := container.ParseAddress(s, other); otherErr == nil {
+			return "", hinted{err, map[bool]string{
+				false: "the keys for IPv6 end in 6: hostAddress6, localAddress6",
+				true:  "the keys for IPv4 have no 6: hostAddress, localAddress"}[v6]}
+		}
+		return "", err
+	}).codec()
+}
+
+func macAddress() codec[string] {
+	return plain("a hardware address", `^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$`, container.ParseMAC).codec()
+}
+
+func extraVeths() codec[map[string]container.ExtraVeth] {
+	type veth = container.ExtraVeth
+	text := func(name string, c codec[string], at func(*veth) *string) field[veth] { return key(name, c, at) }
+	pair := object("a map of keys such as hostAddress", veth{}, nil,
+		text("hostBridge", interfaceName(), func(v *veth) *string { return &v.HostBridge }),
+		text("hostAddress", address(false, false), func(v *veth) *string { return &v.HostAddress }),
+		text("localAddress", address(false, true), func(v *veth) *string { return &v.LocalAddress }),
+		text("hostAddress6", address(true, false), func(v *veth) *string { return &v.HostAddress6 }),
+		text("localAddress6", address(true, true), func(v *veth) *string { return &v.LocalAddress6 }),
+		text("localMacAddress", macAddress(), func(v *veth) *string { return &v.LocalMacAddress }),
+		key("forwardPorts", forwardPorts(), func(v *veth) *[]container.ForwardPort { return &v.ForwardPorts }),
+	)
+	return mapOf[veth, map[string]veth]("a map of links by interface name", `^[^/:\s]{1,15}$`, container.ParseInterface, pair)
+}
+
+func forwardPorts() codec[[]container.ForwardPort] {
+	type forward = container.ForwardPort
+	port := wholeNumber[uint16](1, 65535)
+	one := object("a map of keys such as hostPort", forward{Protocol: "tcp"}, nil,
+		key("protocol", protocol(), func(f *forward) *string { return &f.Protocol }),
+		need(key("hostPort", port, func(f *forward) *uint16 { return &f.HostPort })),
+		key("containerPort", port, func(f *forward) *uint16 { return &f.ContainerPort }),
+		key("hostAddress", plain("an address of the host", "", container.ParseListenAddress).codec(), func(f *forward) *string { return &f.HostAddress }),
+	)
+	return listOf("a list of port forwards", one, describeForward)
+}
+
+func protocol() codec[string] {
+	w := plain("tcp or udp", "", func(s string) (string, error) {
+		if s != "tcp" && s != "udp" {
+			return "", fmt.Errorf("%q is neither tcp nor udp", s)
+		}
+		return s, nil
+	})
+	w.options = []string{"tcp", "udp"}
+	return w.codec()
+}
+
+// describeForward is what no two forwards may share: where they listen.
+func describeForward(f container.ForwardPort) string {
+	if f.HostAddress == "" {
+		return fmt.Sprintf("%s port %d of the host", f.Protocol, f.HostPort)
+	}
+	return fmt.Sprintf("%s port %d of %s", f.Protocol, f.HostPort, f.HostAddress)
+}

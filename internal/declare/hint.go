@@ -1,0 +1,61 @@
+package declare
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// hinted is an error that knows what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+// hintOf is the hint of an error; "" if it has none.
+func hintOf(err error) string {
+	var h hinted
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	return ""
+}
+
+// nearest is the one of known that s was probably meant to be, or "".
+func nearest(s string, known []string) string {
+	const tooLong = 64
+	if s == "" || len(s) > tooLong {
+		return ""
+	}
+	best, distance := "", 3
+	for _, k := range known {
+		if strings.EqualFold(s, k) {
+			return k
+		}
+		d := levenshtein.Distance(strings.ToLower(s), strings.ToLower(k), nil)
+		if d < distance && d <= len(k)/2 {
+			best, distance = k, d
+		}
+	}
+	return best
+}
+
+// withHint gives the problems that c finds with a value another hint, where
+// hint has one for it.
+func withHint[T any](c codec[T], hint func(*value) string) codec[T] {
+	read := c.read
+	c.read = func(r *reader, at path, v *value) (T, bool) {
+		better := hint(v)
+		if better == "" || v.literal != nil {
+			return read(r, at, v)
+		}
+		advised := *r
+		advised.report = func(p *Problem) {
+			p.Hint = better
+			r.report(p)
+		}
+		return read(&advised, at, v)
+	}
+	return c
+}

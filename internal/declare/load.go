@@ -1,0 +1,124 @@
+package declare
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/berth-containers/berth/container"
+)
+
+// ErrNoDeclaration means that a directory has no file that could be one.
+var ErrNoDeclaration = errors.New("no *.yaml, *.yml or *.json file in this directory")
+
+// Load reads the declarations at paths, each of which is a file or a directory
+// with *.yaml, *.yml and *.json files; a file that is named twice is read
+// once. dependsOn may name a container of another file. What is wrong is a
+// *Problems over all of the files, and tells fs.ErrNotExist and
+// ErrNoDeclaration by errors.Is.
+func Load(paths ...string) ([]*Declaration, error) {
+	var all []*Declaration
+	files, problems := findFiles(paths)
+	for i, path := range files {
+		d, found := loadFile(path, i)
+		problems = append(problems, found...)
+		all = append(all, d)
+	}
+	problems = append(problems, sameNames(all)...)
+	problems = append(problems, dependencyProblems(all)...)
+	if err := problemsOf(problems); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func findFiles(paths []string) (files []string, problems []*Problem) {
+	seen := map[string]bool{}
+	for i, path := range paths {
+		found, err := filesAt(path)
+		if err != nil {
+			problems = append(problems, &Problem{Pos: Position{File: path, order: i}, Err: plainError(err)})
+		}
+		for _, f := range found {
+			if abs, err := filepath.Abs(f); err == nil && !seen[abs] {
+				seen[abs] = true
+				files = append(files, f)
+			}
+		}
+	}
+	return files, problems
+}
+
+// filesAt is path itself, or the declarations in it, sorted.
+func filesAt(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() && isDeclaration(e.Name()) {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	if err == nil && len(files) == 0 {
+		err = ErrNoDeclaration
+	}
+	return files, err
+}
+
+// isDeclaration tells by the name of a file; hidden ones are editors' own.
+func isDeclaration(name string) bool {
+	return !strings.HasPrefix(name, ".") && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))
+}
+
+func loadFile(path string, order int) (d *Declaration, problems []*Problem) {
+	p, err := newParser(path, order)
+	if err != nil {
+		return &Declaration{}, []*Problem{{Pos: p.file, Err: err}}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return &Declaration{}, []*Problem{{Pos: p.file, Err: plainError(err)}}
+	}
+	d = p.parse(f)
+	if err := f.Close(); err != nil {
+		p.report(&Problem{Pos: p.file, Err: plainError(err)})
+	}
+	return d, p.problems
+}
+
+// plainError leaves out the path, which the position names.
+func plainError(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// sameNames reports containers that two files declare.
+func sameNames(all []*Declaration) []*Problem {
+	var problems []*Problem
+	first := map[container.Name]Position{}
+	for _, d := range all {
+		for _, c := range d.Containers {
+			at, twice := first[c.Name]
+			if !twice {
+				first[c.Name] = c.Pos
+				continue
+			}
+			problems = append(problems, &Problem{Pos: c.Pos, Key: childKey("containers", string(c.Name)),
+				Err: fmt.Errorf("this container is already declared at %v", at), Hint: "keep one of the two, or give one another name"})
+		}
+	}
+	return problems
+}
