@@ -12,6 +12,7 @@ import (
 	"github.com/berth-containers/berth/internal/image"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/transfer"
 )
 
 // Options say which containers a Host is about.
@@ -35,6 +36,8 @@ type (
 	Selection = engine.Selection
 	// Command is a program to run in a guest.
 	Command = guest.Command
+	// Place is a path on the host or in a running guest.
+	Place = engine.Place
 	// Image is a root file system that containers share.
 	Image = image.Image
 )
@@ -118,6 +121,12 @@ func (h *Host) Destroy(ctx context.Context, n container.Name, limit time.Duratio
 // Exec runs a program in a running guest and returns its exit code.
 func (h *Host) Exec(ctx context.Context, n container.Name, c Command) (int, error) {
 	return h.engine.Exec(ctx, n, c)
+}
+
+// Copy copies a file or a tree from one place to another; with keepOwners its
+// files keep their owners by number, and otherwise belong to root.
+func (h *Host) Copy(ctx context.Context, from, to Place, keepOwners bool) error {
+	return h.engine.Copy(ctx, from, to, transfer.Options{KeepOwners: keepOwners})
 }
 
 // Why tells why a container is as it is, in lines for people.

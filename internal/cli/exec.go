@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/signal"
@@ -94,6 +95,6 @@ func (a *app) inside(cmd *cobra.Command, name string, c berth.Command) error {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 	c.Signals = signals
-	a.code, err = h.Exec(cmd.Context(), n, c)
+	a.code, err = h.Exec(context.WithoutCancel(cmd.Context()), n, c) // signals are the program's
 	return named(n, err)
 }

@@ -9,10 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewUser returns a user namespace in which the numbers 0 to size-1 are base
-// to base+size-1 of this one. It lives as long as the file or a mount that
-// was mapped with it.
-func NewUser(base, size uint32) (_ *os.File, err error) {
+// Extent maps the numbers Inside to Inside+Count-1 of a user namespace to
+// Outside and up.
+type Extent struct{ Inside, Outside, Count uint32 }
+
+// NewUser returns a user namespace with the same map for users and groups. It
+// lives as long as the file or a mount that was mapped with it.
+func NewUser(extents ...Extent) (_ *os.File, err error) {
 	gate, held, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -31,9 +34,12 @@ func NewUser(base, size uint32) (_ *os.File, err error) {
 		_, waitErr := unix.Wait4(pid, nil, 0, nil)
 		err = errors.Join(err, killErr, waitErr)
 	}()
-	line := fmt.Appendf(nil, "0 %d %d\n", base, size)
+	var lines []byte
+	for _, e := range extents {
+		lines = fmt.Appendf(lines, "%d %d %d\n", e.Inside, e.Outside, e.Count)
+	}
 	for _, m := range []string{"uid_map", "gid_map"} {
-		if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, m), line, 0); err != nil {
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, m), lines, 0); err != nil {
 			return nil, fmt.Errorf("new user namespace: %w", err)
 		}
 	}

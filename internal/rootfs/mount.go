@@ -59,14 +59,13 @@ func (r Root) Mount() (Mounted, error) {
 	if err := unix.Mount("berth", r.Dir, "tmpfs", unix.MS_NODEV, "mode=0755"); err != nil {
 		return m, fmt.Errorf("mount tmpfs on %s: %w", r.Dir, err)
 	}
-	users, err := r.userNamespace()
+	users, layers, err := r.userNamespaces()
 	if err != nil {
 		return m, err
 	}
-	if users != nil {
-		defer users.Close()
-	}
-	if err := r.mountOverlay(m.Root, users); err != nil {
+	defer users.Close() // of no file, where there is no range
+	defer layers.Close()
+	if err := r.mountOverlay(m.Root, layers); err != nil {
 		return m, err
 	}
 	for i, b := range r.Binds {
@@ -83,19 +82,27 @@ func (r Root) Mount() (Mounted, error) {
 	return m, nil
 }
 
-// userNamespace is the guest's range as a namespace, or nil without one.
-func (r Root) userNamespace() (*os.File, error) {
+// userNamespaces are the guest's range as a namespace, and the same for the
+// layers of its overlay; nil without a range.
+//
+// An overlay works on its layers, and systemd-nspawn on the root, as the
+// host's root. Through a mount with the guest's range alone that has no
+// number and could create nothing: in the layers it has the one behind the
+// guest's last.
+func (r Root) userNamespaces() (users, layers *os.File, err error) {
 	if r.Users.Size == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return namespace.NewUser(r.Users.Base, r.Users.Size)
+	guest := namespace.Extent{Inside: 0, Outside: r.Users.Base, Count: r.Users.Size}
+	if users, err = namespace.NewUser(guest); err != nil || r.Unmapped {
+		return users, nil, err
+	}
+	layers, err = namespace.NewUser(guest, namespace.Extent{Inside: r.Users.Size, Outside: 0, Count: 1})
+	return users, layers, err
 }
 
 // mountOverlay mounts the image and the changes on it at target.
 func (r Root) mountOverlay(target string, users *os.File) error {
-	if r.Unmapped {
-		users = nil
-	}
 	lower, changes := filepath.Join(r.Dir, "lower"), filepath.Join(r.Dir, "changes")
 	for _, d := range []string{target, lower, changes} {
 		if err := os.Mkdir(d, 0o755); err != nil {
@@ -115,16 +122,7 @@ func (r Root) mountOverlay(target string, users *os.File) error {
 		return fmt.Errorf("changes %s: %w", r.Changes, err)
 	}
 	options = append(options, "upperdir="+escape(changes+"/upper"), "workdir="+escape(changes+"/work"))
-	overlay := func() error {
-		return unix.Mount("berth", target, "overlay", unix.MS_NODEV, strings.Join(options, ","))
-	}
-	var err error
-	if users != nil {
-		err = asOwner(r.Users.Base, overlay)
-	} else {
-		err = overlay()
-	}
-	if err != nil {
+	if err := unix.Mount("berth", target, "overlay", unix.MS_NODEV, strings.Join(options, ",")); err != nil {
 		return fmt.Errorf("mount overlay: %w", err)
 	}
 	return r.checkWritable(target)

@@ -200,6 +200,15 @@ func (h *shim) lastWords() string {
 	if err != nil {
 		return ""
 	}
-	b = b[max(0, len(b)-1000):]
-	return strings.Join(strings.FieldsFunc(string(b), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	var lines []string
+	for line := range strings.Lines(string(b[max(0, len(b)-1000):])) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.Contains(line, harmless) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }
+
+// harmless is part of what systemd-nspawn says where /run is not in memory.
+const harmless = "Attempted to remove disk file system under"

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/transfer"
+)
+
+// Place is a path on the host, or in a running guest.
+type Place struct {
+	Container container.Name // empty: the host
+	Path      string         // in a guest absolute
+}
+
+func (p Place) String() string {
+	if p.Container == "" {
+		return p.Path
+	}
+	return string(p.Container) + ":" + p.Path
+}
+
+// Copy copies a file or a tree from one place to another.
+func (e *Engine) Copy(ctx context.Context, from, to Place, o transfer.Options) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	sent := make(chan error, 1)
+	go func() {
+		err := e.send(ctx, from, w, o)
+		sent <- errors.Join(err, w.Close())
+	}()
+	received := e.receive(ctx, to, filepath.Base(filepath.Clean(from.Path)), r, o)
+	r.Close()
+	if err := <-sent; err != nil {
+		return fmt.Errorf("read %s: %w", from, err) // what arrived follows from it
+	}
+	if received != nil {
+		return fmt.Errorf("write %s: %w", to, received)
+	}
+	return nil
+}
+
+func (e *Engine) send(ctx context.Context, p Place, w *os.File, o transfer.Options) error {
+	if p.Container == "" {
+		return transfer.Send(ctx, w, p.Path, o)
+	}
+	return e.inside(ctx, p, []string{"pack", p.Path}, o, nil, w)
+}
+
+func (e *Engine) receive(ctx context.Context, p Place, name string, r *os.File, o transfer.Options) error {
+	if p.Container == "" {
+		return transfer.Receive(ctx, r, p.Path, name, o)
+	}
+	return e.inside(ctx, p, []string{"unpack", p.Path, name}, o, r, nil)
+}
+
+// inside runs this program in a guest, as the guest's root: the kernel then
+// keeps every path where it belongs.
+func (e *Engine) inside(ctx context.Context, p Place, args []string, o transfer.Options, in, out *os.File) error {
+	self, err := guest.Self()
+	if err != nil {
+		return err
+	}
+	defer self.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	said := make(chan string, 1)
+	go func() {
+		b, _ := io.ReadAll(io.LimitReader(r, 4096))
+		said <- printable(strings.TrimPrefix(string(b), "berth: "))
+	}()
+	if o.KeepOwners {
+		args = append(args, "--archive")
+	}
+	c := guest.Command{File: self, Args: append([]string{"berth"}, args...), Dir: "/", Stdin: or(in, null), Stdout: or(out, null), Stderr: w}
+	code, err := e.Exec(ctx, p.Container, c)
+	w.Close()
+	text := <-said
+	switch {
+	case err != nil:
+		return err
+	case code != 0 && text != "":
+		return errors.New(text)
+	case code != 0:
+		return fmt.Errorf("the copy in the guest ended with %d", code)
+	}
+	return nil
+}
+
+func or(f, otherwise *os.File) *os.File {
+	if f == nil {
+		return otherwise
+	}
+	return f
+}
