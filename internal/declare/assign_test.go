@@ -103,7 +103,7 @@ func TestParseAssignmentsErrors(t *testing.T) {
 		{"limits=1G|limits.tasksMax=1", "argument 1: limits: expected a map of limits such as memoryMax, got the text \"1G\"\n" +
 			"argument 2: limits.tasksMax: an argument before this one makes limits text instead of a map"},
 		{"config=~", "argument 1: config: image and config are given: keep one, the guest is made of one thing"},
-		{"ephemeral=\xff", "argument 1: ephemeral: the byte 0xff is not UTF-8 text"},
+		{"ephemeral=\xff", "argument 1: ephemeral: this is not UTF-8 text"},
 	} {
 		_, err := ParseAssignments(baseSpec(t), strings.Split(c.args, "|"), "argument", "/work")
 		if err == nil {
