@@ -89,6 +89,7 @@ func TestParseAssignmentsErrors(t *testing.T) {
 		{"imgae=debian:trixie", `argument 1: imgae: unknown key; did you mean "image"?`},
 		{"limits.memory=1G", `argument 1: limits.memory: unknown key`},
 		{"bindMounts./srv.hostpath=/x", `argument 1: bindMounts./srv.hostpath: unknown key; did you mean "hostPath"?`},
+		{"labels.=", `argument 1: labels.: no key is named after the last dot`},
 		{"image.tag=x", `argument 1: image.tag: image has no keys below it`},
 		{"ephemeral+=true", `argument 1: ephemeral: += is for lists`},
 		{"tmpfs-=/x", `argument 1: tmpfs: the list has no item "/x"`},

@@ -1,6 +1,7 @@
 package declare
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,6 +18,9 @@ type slot struct {
 // find goes down from v, which s describes, to the key that an assignment
 // names. Maps on the way are made if they are missing.
 func find(v *value, s *schema, key string, pos Position) (slot, error) {
+	if strings.HasSuffix(key, ".") {
+		return slot{}, errors.New("no key is named after the last dot")
+	}
 	name, rest, sub, err := step(s, key)
 	if err != nil || rest == "" {
 		return slot{v, name, sub}, err
