@@ -75,7 +75,7 @@ func Assign(base container.Spec, dir string, sets ...Assignment) (container.Spec
 	for i, a := range sets {
 		pos := Position{File: a.Origin, order: i + 1}
 		if err := apply(root, &top, a, pos); err != nil {
-			report(&Problem{Pos: pos, Key: a.Key, Err: err, Hint: hintOf(err)})
+			report(&Problem{Pos: pos, Key: short(a.Key), Err: err, Hint: hintOf(err)})
 		}
 	}
 	r := &reader{dir: filepath.Clean(dir), report: report}

@@ -122,6 +122,7 @@ func FuzzParseAssignments(f *testing.F) {
 	f.Add("limits={cpuQuota: 50%}", "limits.memoryMax=2G")
 	f.Add("forwardPorts-={hostPort: 80}", "healthCheck.command=[a, b]")
 	f.Add(`environment.A="x"`, "labels.a.b-=c")
+	f.Add(strings.Repeat("long", 600)+"=x", "labels."+strings.Repeat("long", 600)+"+=x")
 	base := baseSpec(f)
 	f.Fuzz(func(t *testing.T, one, two string) {
 		spec, err := ParseAssignments(base, []string{one, two}, "argument", "/work")
