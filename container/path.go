@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // MaxPathLen is PATH_MAX of the kernel, without the terminating zero.
@@ -19,6 +20,8 @@ func ParsePath(s string) (string, error) {
 		return "", fmt.Errorf("the path is empty")
 	case len(s) > MaxPathLen:
 		return "", fmt.Errorf("the path has %d bytes, at most %d are allowed", len(s), MaxPathLen)
+	case !utf8.ValidString(s):
+		return "", fmt.Errorf("%q is not UTF-8 text", s)
 	case !path.IsAbs(s):
 		return "", fmt.Errorf("%q is not an absolute path", s)
 	case strings.ContainsFunc(s, unicode.IsControl):
