@@ -2,6 +2,7 @@ package declare
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/berth-containers/berth/container"
 )
+
+var update = flag.Bool("update", false, "write the golden files anew")
 
 func golden(t *testing.T, path string, got []byte) {
 	t.Helper()
