@@ -93,6 +93,12 @@ func (h *Host) Stop(ctx context.Context, n container.Name, limit time.Duration) 
 	return h.engine.Stop(ctx, n, limit)
 }
 
+// StopOrder sorts containers into groups to stop one after the other: those
+// that depend on others first.
+func (h *Host) StopOrder(names []container.Name) ([][]container.Name, error) {
+	return h.engine.StopOrder(names)
+}
+
 // Restart stops a container and starts it.
 func (h *Host) Restart(ctx context.Context, n container.Name, limit time.Duration) error {
 	return h.engine.Restart(ctx, n, limit)

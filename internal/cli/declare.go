@@ -204,5 +204,5 @@ func (a *app) stopOwned(ctx context.Context, h *berth.Host, owner container.Owne
 			names = append(names, n)
 		}
 	}
-	return a.each(names, "stopped", func(n container.Name) error { return h.Stop(ctx, n, berth.StopLimit) })
+	return a.stop(ctx, h, names, berth.StopLimit)
 }

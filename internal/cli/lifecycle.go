@@ -48,9 +48,33 @@ func timeoutFlag(limit *time.Duration) func(*cobra.Command) {
 }
 
 func (a *app) stopCmd() *cobra.Command {
+	var s selection
 	var limit time.Duration
-	return a.many("stop", "Shut guests down", "stopped", timeoutFlag(&limit),
-		func(ctx context.Context, h *berth.Host, n container.Name) error { return h.Stop(ctx, n, limit) })
+	c := &cobra.Command{
+		Use: "stop NAME...", Short: "Shut guests down", ValidArgsFunction: a.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			names, err := s.names(h, args)
+			if err != nil {
+				return err
+			}
+			return a.stop(cmd.Context(), h, names, limit)
+		},
+	}
+	s.flags(c)
+	timeoutFlag(&limit)(c)
+	return c
+}
+
+func (a *app) stop(ctx context.Context, h *berth.Host, names []container.Name, limit time.Duration) error {
+	groups, err := h.StopOrder(names)
+	if err != nil {
+		return err
+	}
+	return a.inGroups(groups, "stopped", func(n container.Name) error { return h.Stop(ctx, n, limit) })
 }
 
 func (a *app) restartCmd() *cobra.Command {
@@ -92,7 +116,11 @@ func (a *app) destroyCmd() *cobra.Command {
 			if err != nil || !ok {
 				return err
 			}
-			return a.each(names, "destroyed", func(n container.Name) error { return h.Destroy(cmd.Context(), n, limit) })
+			groups, err := h.StopOrder(names)
+			if err != nil {
+				return err
+			}
+			return a.inGroups(groups, "destroyed", func(n container.Name) error { return h.Destroy(cmd.Context(), n, limit) })
 		},
 	})
 	s.flags(c)

@@ -28,6 +28,9 @@ type Wish struct {
 // Plan says what Apply would do. It refuses what Apply would refuse.
 func (e *Engine) Plan(w Wish) (container.Plan, error) {
 	var p container.Plan
+	if err := e.checkDependencies(w); err != nil {
+		return p, err
+	}
 	var errs []error
 	for _, n := range slices.Concat(e.levels(w)...) {
 		s, err := e.planOne(w, w.wanted(n))

@@ -15,9 +15,12 @@ import (
 // nobody says otherwise: systemd's own DefaultTimeoutStopSec.
 const StopLimit = 90 * time.Second
 
-// Start starts a container that is not alive, and returns when its guest is
-// ready.
+// Start starts a container that is not alive, after those that it depends on,
+// and returns when its guest is ready.
 func (e *Engine) Start(ctx context.Context, n container.Name) error {
+	if err := e.startDependencies(ctx, n); err != nil {
+		return err
+	}
 	err := e.locked(ctx, n, func() error {
 		rec, err := e.record(n)
 		if err != nil {
