@@ -78,7 +78,9 @@ func (h *Host) Spec(n container.Name) (container.Spec, container.Owner, error) {
 }
 
 // Plan says what Apply would do.
-func (h *Host) Plan(w Wish) (container.Plan, error) { return h.engine.Plan(w) }
+func (h *Host) Plan(ctx context.Context, w Wish) (container.Plan, error) {
+	return h.engine.Plan(ctx, w)
+}
 
 // Apply carries out a plan for w, and returns when what it started is ready.
 func (h *Host) Apply(ctx context.Context, w Wish, p container.Plan) error {

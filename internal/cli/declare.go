@@ -75,7 +75,7 @@ func (a *app) planCmd() *cobra.Command {
 	var s sources
 	c := a.jsonFlag(&cobra.Command{
 		Use: "plan", Short: "Show what apply would do", Args: argsError(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {
 				return err
@@ -84,7 +84,7 @@ func (a *app) planCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := h.Plan(w)
+			p, err := h.Plan(cmd.Context(), w)
 			if err != nil {
 				return err
 			}
@@ -156,7 +156,7 @@ func (a *app) apply(ctx context.Context, s sources) error {
 // carryOut shows the plan for a wish, asks where somebody would notice, and
 // applies it.
 func (a *app) carryOut(ctx context.Context, h *berth.Host, w berth.Wish) error {
-	p, err := h.Plan(w)
+	p, err := h.Plan(ctx, w)
 	if err != nil {
 		return err
 	}

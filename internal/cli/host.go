@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -76,25 +75,32 @@ func (a *app) versionCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use: "version", Short: "Print the version of berth", Args: argsError(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			info, ok := debug.ReadBuildInfo()
-			if !ok {
-				return errors.New("this berth was built without build information")
-			}
+			v := buildVersion()
 			if a.json {
-				return a.printJSON(map[string]string{"version": info.Main.Version, "go": runtime.Version(), "revision": revision(info)})
+				return a.printJSON(map[string]string{"version": v, "go": runtime.Version()})
 			}
-			fmt.Fprintf(a.Out, "berth %s %s %s\n", info.Main.Version, revision(info), runtime.Version())
+			fmt.Fprintf(a.Out, "berth %s %s\n", v, runtime.Version())
 			return nil
 		},
 	})
 }
 
-// revision is the commit that a build is of.
-func revision(info *debug.BuildInfo) string {
+// version is what the linker is told; see the Makefile.
+var version string
+
+// buildVersion is the version of this program, or else the commit it is of.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			return s.Value[:min(12, len(s.Value))]
 		}
 	}
-	return "unknown"
+	return info.Main.Version
 }

@@ -48,7 +48,7 @@ func (a *app) createCmd() *cobra.Command {
 				return err
 			}
 			w := berth.Wish{Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}}
-			p, err := h.Plan(w)
+			p, err := h.Plan(cmd.Context(), w)
 			if err != nil {
 				return err
 			}
@@ -128,7 +128,7 @@ func (a *app) setCmd() *cobra.Command {
 
 // change gives a container a new spec.
 func (a *app) change(cmd *cobra.Command, h *berth.Host, n container.Name, spec container.Spec, adopt bool) error {
-	return a.carryOut(cmd.Context(), h, berth.Wish{Adopt: adopt,
+	return a.carryOut(cmd.Context(), h, berth.Wish{Adopt: adopt, KeepImages: true,
 		Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}})
 }
 

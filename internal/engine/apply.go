@@ -21,19 +21,22 @@ type Wish struct {
 	Containers []plan.Wanted
 	// Adopt takes over containers that have another owner.
 	Adopt bool
+	// KeepImages leaves containers at the images that they have, where these
+	// are wanted by the same references but have other content by now.
+	KeepImages bool
 	// Prune destroys the containers of these owners that are not wanted.
 	Prune []container.Owner
 }
 
 // Plan says what Apply would do. It refuses what Apply would refuse.
-func (e *Engine) Plan(w Wish) (container.Plan, error) {
+func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
 	var p container.Plan
 	if err := e.checkDependencies(w); err != nil {
 		return p, err
 	}
 	var errs []error
 	for _, n := range slices.Concat(e.levels(w)...) {
-		s, err := e.planOne(w, w.wanted(n))
+		s, err := e.planOne(ctx, w, w.wanted(n))
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -61,7 +64,7 @@ func (e *Engine) levels(w Wish) [][]container.Name {
 }
 
 // planOne is the step for one container as things are now.
-func (e *Engine) planOne(w Wish, c plan.Wanted) (container.Step, error) {
+func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (container.Step, error) {
 	if err := supported(c.Name, c.Spec); err != nil {
 		return container.Step{}, err
 	}
@@ -72,22 +75,26 @@ func (e *Engine) planOne(w Wish, c plan.Wanted) (container.Step, error) {
 	if o != nil && o.Owner != c.Owner && !w.Adopt {
 		return container.Step{}, owned(*o)
 	}
-	if o != nil {
-		c.Digest, err = e.currentDigest(c.Spec.Image, o)
+	switch {
+	case o == nil:
+	case w.KeepImages && c.Spec.Image == o.Spec.Image:
+		c.Digest = o.Digest
+	default:
+		c.Digest, err = e.currentDigest(ctx, c.Spec.Image, o)
 	}
 	return plan.Step(c, o), err
 }
 
 // currentDigest is what an image reference stands for now, without reading it
 // again: empty where its source has changed.
-func (e *Engine) currentDigest(ref container.ImageRef, o *plan.Observed) (container.Digest, error) {
-	img, found, err := e.Images.Lookup(ref)
+func (e *Engine) currentDigest(ctx context.Context, ref container.ImageRef, o *plan.Observed) (container.Digest, error) {
+	img, current, err := e.Images.Lookup(ctx, ref)
 	switch {
 	case err != nil:
 		return "", err
-	case found:
+	case current:
 		return img.Digest, nil
-	case ref == o.Spec.Image && !e.Images.Known(ref): // its name was removed; the image may be there
+	case img.Digest == "" && ref == o.Spec.Image: // only its name is gone from the store
 		return o.Digest, nil
 	}
 	return "", nil
@@ -159,7 +166,7 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, agreed container.Plan) error {
 	started := false
 	err := e.locked(ctx, c.Name, func() error {
-		s, err := e.planOne(w, c)
+		s, err := e.planOne(ctx, w, c)
 		if err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func (s *Store) load(d container.Digest, refs refsRecord) (Image, error) {
 	}
 	img := Image{
 		Digest: d, Size: r.Size, Created: r.Created, OS: r.OS,
-		Refs: []string{}, Rootfs: filepath.Join(s.image(d), "rootfs"),
+		Refs: []string{}, Rootfs: s.rootfs(d),
 	}
 	for ref, rec := range refs.Refs {
 		if rec.Digest == d {

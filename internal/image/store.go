@@ -51,6 +51,12 @@ type Image struct {
 	OS      string           `json:"os"`      // how the guest calls itself, such as "Debian GNU/Linux 12 (bookworm)"; may be empty
 }
 
+// Rootfs is the tree of an image in the store at dir, whether it is there or
+// not.
+func Rootfs(dir string, d container.Digest) string { return Open(dir, Options{}).rootfs(d) }
+
+func (s *Store) rootfs(d container.Digest) string { return filepath.Join(s.image(d), "rootfs") }
+
 func (s *Store) images() string                  { return filepath.Join(s.dir, "sha256") }
 func (s *Store) image(d container.Digest) string { return filepath.Join(s.images(), d.Hex()) }
 func (s *Store) staging() string                 { return filepath.Join(s.dir, "staging") }
