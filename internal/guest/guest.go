@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -30,6 +31,9 @@ func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 		return nil, fmt.Errorf("the guest has ended: %w", err)
 	}
 	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", leader), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("the guest has ended")
+	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
