@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/berth-containers/berth/container"
@@ -41,7 +39,7 @@ func (a *app) shimCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.RunShim(n, os.NewFile(3, "report"))
+			return s.RunShim(n)
 		},
 	}
 }

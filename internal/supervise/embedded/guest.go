@@ -117,23 +117,24 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 			h.setLeader(pid)
 		case <-n.ready:
 			cancel()
-			if e.wasReady = true; !h.stopping {
+			if e.wasReady = true; h.stopping {
+				again.Reset(time.Nanosecond) // what it was asked before may be lost
+			} else {
 				h.setState(container.Running, "")
 			}
-			again.Stop()
 		case s := <-h.signals:
 			h.stopping = true
 			if s == unix.SIGUSR1 {
 				h.killGuest()
 				continue
 			}
-			if !e.wasReady {
-				again.Reset(resend)
-			}
 			h.setState(container.Stopping, "")
-			h.halt()
+			again.Reset(time.Nanosecond)
 		case <-again.C:
-			h.halt()
+			again.Reset(resend)
+			if h.halt() && e.wasReady {
+				again.Stop()
+			}
 		case <-start.Done():
 			if start.Err() == context.DeadlineExceeded && !e.wasReady && !late {
 				late = true
@@ -162,16 +163,18 @@ func (h *shim) setLeader(pid int) {
 	h.setState(h.status.State, h.status.Reason)
 }
 
-// halt asks the guest's init to shut down.
-func (h *shim) halt() {
+// halt asks the guest's init to shut down, and reports whether it could.
+func (h *shim) halt() bool {
 	p, err := process.OpenStarted(h.status.Leader, h.status.LeaderStart)
 	if err != nil {
-		return // not there yet, and asked again; or not there any more
+		return false // not there yet, or not there any more
 	}
 	defer p.Close()
 	if err := p.Signal(haltSignal); err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)
+		return false
 	}
+	return true
 }
 
 // judge says how a guest ended, from the end of systemd-nspawn.

@@ -49,9 +49,13 @@ func (s *Supervisor) guestGroup(n container.Name) cgroup.Group { return s.group(
 
 // Start implements supervise.Supervisor.
 func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
-	if err := s.awaitShim(ctx, n); err != nil { // of a guest that is just ending
+	// The shim inherits the lock, so that there is no moment in which it
+	// exists and nobody knows. It may be that of a guest that is just ending.
+	lock, err := state.AwaitLock(ctx, s.shimLock(n))
+	if err != nil {
 		return err
 	}
+	defer lock.Unlock()
 	if err := s.clean(n); err != nil {
 		return err
 	}
@@ -66,7 +70,7 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	cmd := exec.Command(s.Program, "--root", s.Paths.Root, "shim", string(n))
 	cmd.Env = []string{"GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")}
 	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{w}
+	cmd.ExtraFiles = []*os.File{w, lock.File()} // RunShim has their numbers
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
 	w.Close()
@@ -100,7 +104,7 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 		if limit > 0 {
 			s.stopLeader(ctx, n, limit)
 		}
-		return s.clean(n)
+		return s.cleanUp(n)
 	}
 	if limit > 0 && state.Held(s.shimLock(n)) {
 		if err := s.stopShim(ctx, n, limit); err != nil {
@@ -108,14 +112,19 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 		}
 	}
 	for state.Held(s.shimLock(n)) {
-		if err := s.signalShim(n, unix.SIGUSR1); err != nil {
+		if err := s.signalShim(ctx, n, unix.SIGUSR1); err != nil {
 			return err
 		}
 		if err := s.awaitShim(ctx, n); err != nil {
 			return err
 		}
 	}
-	return s.clean(n)
+	return s.cleanUp(n)
+}
+
+// cleanUp is clean, and what a killed shim did not give back.
+func (s *Supervisor) cleanUp(n container.Name) error {
+	return errors.Join(s.clean(n), s.withInotify(s.restoreInotify))
 }
 
 // stopShim asks the shim to shut the guest down and waits for limit.
@@ -123,7 +132,7 @@ func (s *Supervisor) stopShim(ctx context.Context, n container.Name, limit time.
 	if err := s.Freeze(n, false); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := s.signalShim(n, unix.SIGTERM); err != nil {
+	if err := s.signalShim(ctx, n, unix.SIGTERM); err != nil {
 		return err
 	}
 	within, cancel := context.WithTimeout(ctx, limit)
@@ -228,7 +237,9 @@ func (st *status) observation() supervise.Observation {
 }
 
 // Kill tells the shim to kill the guest at once, whoever waits for it.
-func (s *Supervisor) Kill(n container.Name) error { return s.signalShim(n, unix.SIGUSR1) }
+func (s *Supervisor) Kill(ctx context.Context, n container.Name) error {
+	return s.signalShim(ctx, n, unix.SIGUSR1)
+}
 
 // Forget removes what is kept of a container that is gone for good.
 func (s *Supervisor) Forget(n container.Name) error {
