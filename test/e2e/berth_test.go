@@ -90,7 +90,7 @@ func (r result) String() string {
 	return fmt.Sprintf("berth %q ended with %d after %v\n--- stdout\n%s--- stderr\n%s", r.args, r.code, r.took.Round(time.Millisecond), tail(r.out), tail(r.err))
 }
 
-func tail(s string) string { return s[max(0, len(s)-4000):] }
+func tail(s string) string { return s[max(0, len(s)-12000):] }
 
 func (b *berth) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Getenv(binaryVariable), args...)

@@ -171,14 +171,19 @@ func (k *killer) recover(verb string) {
 	k.out("status", "--all")
 }
 
-// again repeats a verb.
+// again repeats a verb. Where a guest was killed, it may take a moment until
+// somebody notices, in which it seems to run.
 func (k *killer) again(verb string) {
 	k.Helper()
-	if verb == "exec" {
-		k.timed("start")
-		k.noSleepers()
+	if verb != "exec" {
+		k.timed(verb)
+		return
 	}
-	k.timed(verb)
+	k.noSleepers()
+	k.until("exec works again", func() bool {
+		k.timed("start")
+		return k.try(k.arguments(verb)...).code == 0
+	})
 }
 
 // noSleepers makes sure that what a killed exec had started has ended.

@@ -21,12 +21,7 @@ import (
 // surroundings are what a test must leave as it was. Others may work on the
 // machine meanwhile, so that all but links are looked for by the test's
 // directory.
-type surroundings struct {
-	links   []string
-	inotify string
-}
-
-const inotifyLimit = "/proc/sys/fs/inotify/max_user_instances"
+type surroundings struct{ links []string }
 
 func lookAround() (surroundings, error) {
 	var s surroundings
@@ -34,9 +29,7 @@ func lookAround() (surroundings, error) {
 	for _, i := range all {
 		s.links = append(s.links, i.Name)
 	}
-	b, err2 := os.ReadFile(inotifyLimit)
-	s.inotify = strings.TrimSpace(string(b))
-	return s, errors.Join(err, err2)
+	return s, err
 }
 
 // compare says what has come about since, and what is left of dir.
