@@ -169,6 +169,10 @@ func (s *spawn) streams() {
 			s.fail(stepStreams, e)
 		}
 	}
+	// Whatever else this process has open is not for the program.
+	if _, _, e := unix.RawSyscall(unix.SYS_CLOSE_RANGE, 3, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC); e != 0 {
+		s.fail(stepStreams, e)
+	}
 	if s.terminal {
 		if _, _, e := unix.RawSyscall(unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0); e != 0 {
 			s.fail(stepTerminal, e)

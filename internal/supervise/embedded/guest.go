@@ -202,7 +202,7 @@ func (h *shim) lastWords() string {
 	}
 	var lines []string
 	for line := range strings.Lines(string(b[max(0, len(b)-1000):])) {
-		line = strings.TrimSpace(line)
+		line = strings.TrimPrefix(strings.TrimSpace(line), "berth: ")
 		if line != "" && !strings.Contains(line, harmless) {
 			lines = append(lines, line)
 		}
