@@ -16,11 +16,11 @@ import (
 
 // Root is a guest's root file system.
 type Root struct {
-	Dir      string // an empty directory on which everything is mounted
-	Image    string // the read-only tree
-	Changes  string // where changes are kept, as upper/ and work/; empty: in memory
-	Users    IDs
-	Binds    []Bind
+	Dir     string // an empty directory on which everything is mounted
+	Image   string // the read-only tree
+	Changes string // where changes are kept, as upper/ and work/; empty: in memory
+	Users   IDs
+	Binds   []Bind
 	// Unmapped is for kernels without id-mapped overlay layers: the layers are
 	// used as they are, and somebody has to change the owners in the root.
 	Unmapped bool
