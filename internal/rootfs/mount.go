@@ -130,7 +130,18 @@ func (r Root) mountOverlay(target string, users *os.File) error {
 	if err := unix.Mount("berth", target, "overlay", unix.MS_NODEV, strings.Join(options, ",")); err != nil {
 		return fmt.Errorf("mount overlay: %w", err)
 	}
-	return r.checkWritable(target)
+	if err := r.checkWritable(target); err != nil {
+		return err
+	}
+	return anchor(target, r.rootOwner())
+}
+
+// rootOwner is the guest's root as the files in the assembled root have it.
+func (r Root) rootOwner() int {
+	if r.Unmapped && !r.Owned {
+		return 0 // nspawn gives everything to the guest's range
+	}
+	return int(r.Users.Base)
 }
 
 func (r Root) changesUsers(layers *os.File) *os.File {
