@@ -151,8 +151,9 @@ func (s *spawn) become() {
 	s.fail(stepRun, err)
 }
 
-// streams makes the three files the standard streams. They are first moved out
-// of the way, since one of them may be a standard stream already.
+// streams makes the three files the standard streams, and the only files that
+// the program gets. They are first moved out of the way, since one of them may
+// be a standard stream already.
 //
 //go:nosplit
 //go:norace
