@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,11 @@ func (h *shim) runOnce() ending {
 	h.sayStarted()
 	go n.Listen(cmd.Process.Pid)
 	go log.Rotate()
-	return h.stay(cmd, n)
+	e := h.stay(cmd, n)
+	if e.how == failed && e.reason == nil {
+		e.reason = fmt.Errorf("systemd-nspawn ended with an error: %s", cmp.Or(log.LastLine(), "it does not say which"))
+	}
+	return e
 }
 
 // sayStarted tells who started the shim that the container's process exists.
@@ -174,7 +179,8 @@ func (h *shim) halt() {
 	}
 }
 
-// judge says how a guest ended, from the end of systemd-nspawn.
+// judge says how a guest ended, from the end of systemd-nspawn, and why where
+// that or what it said tells.
 func (h *shim) judge(err error, late bool) (how, error) {
 	var exit *exec.ExitError
 	switch {
@@ -190,7 +196,7 @@ func (h *shim) judge(err error, late bool) (how, error) {
 	if text := h.lastWords(); text != "" {
 		return failed, errors.New(text)
 	}
-	return failed, fmt.Errorf("systemd-nspawn: %w", err)
+	return failed, nil
 }
 
 // lastWords is what the container's process said on its error stream: at most
