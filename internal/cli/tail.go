@@ -18,19 +18,17 @@ func skipTo(f *os.File, n int) error {
 		return nil
 	}
 	var starts []int64
-	at := int64(0)
+	at, atStart := int64(0), true
 	for r := bufio.NewReader(f); ; {
-		line, err := r.ReadSlice('\n')
-		if len(line) > 0 && (len(starts) == 0 || line[len(line)-1] == '\n') {
+		part, err := r.ReadSlice('\n')
+		if len(part) > 0 && atStart {
 			starts = append(starts, at)
 		}
-		at += int64(len(line))
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil {
+		at += int64(len(part))
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			break
 		}
+		atStart = err == nil
 	}
 	from := at
 	if len(starts) > 0 && n > 0 {
