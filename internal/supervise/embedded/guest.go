@@ -129,7 +129,7 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 		case s := <-h.signals:
 			h.stopping = true
 			if s == unix.SIGUSR1 {
-				h.killGuest()
+				h.killGuest(cmd)
 				continue
 			}
 			if !e.wasReady {
@@ -142,7 +142,7 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 		case <-start.Done():
 			if start.Err() == context.DeadlineExceeded && !e.wasReady && !late {
 				late = true
-				h.killGuest()
+				h.killGuest(cmd)
 			}
 			start = context.Background()
 		case err := <-exited:
@@ -152,7 +152,10 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 	}
 }
 
-func (h *shim) killGuest() {
+// killGuest kills systemd-nspawn, which may not be in the guest's cgroup yet,
+// and then all that is.
+func (h *shim) killGuest(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill() // an error means that it has ended
 	if err := h.guestGroup(h.name).Kill(10 * time.Second); err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)
 	}

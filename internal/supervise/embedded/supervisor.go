@@ -100,7 +100,7 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 		if limit > 0 {
 			s.stopLeader(ctx, n, limit)
 		}
-		return s.clean(n)
+		return s.settle(n)
 	}
 	if limit > 0 && state.Held(s.shimLock(n)) {
 		if err := s.stopShim(ctx, n, limit); err != nil {
@@ -115,7 +115,20 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 			return err
 		}
 	}
-	return s.clean(n)
+	return s.settle(n)
+}
+
+// settle makes a container without a shim one that is stopped, whatever it
+// was before.
+func (s *Supervisor) settle(n container.Name) error {
+	return errors.Join(s.clean(n), removeIfThere(s.failureFile(n)))
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // stopShim asks the shim to shut the guest down and waits for limit.
@@ -232,10 +245,7 @@ func (s *Supervisor) Kill(n container.Name) error { return s.signalShim(n, unix.
 
 // Forget removes what is kept of a container that is gone for good.
 func (s *Supervisor) Forget(n container.Name) error {
-	if err := os.Remove(s.shimLock(n)); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return removeIfThere(s.shimLock(n))
 }
 
 // Groups are the names of the containers that have a cgroup.
