@@ -4,12 +4,11 @@
 export CGO_ENABLED = 0
 HOST = systemd-nspawn=systemd-container mmdebstrap=mmdebstrap
 TEST = $(HOST) xz=xz-utils zstd=zstd
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .PHONY: build demo demo-clean test e2e bench lint docs
 
 build:
-	go build -trimpath -ldflags "-s -w -X github.com/berth-containers/berth/internal/cli.version=$(VERSION)" -o bin/berth ./cmd/berth
+	go build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/berth ./cmd/berth
 
 demo: build
 	@scripts/need $(HOST) curl=curl pgrep=procps

@@ -85,22 +85,11 @@ func (a *app) versionCmd() *cobra.Command {
 	})
 }
 
-// version is what the linker is told; see the Makefile.
-var version string
-
-// buildVersion is the version of this program, or else the commit it is of.
+// buildVersion is the version that this program was built as.
 func buildVersion() string {
-	if version != "" {
-		return version
-	}
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	if !ok || info.Main.Version == "" {
 		return "unknown"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(12, len(s.Value))]
-		}
 	}
 	return info.Main.Version
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,6 +36,37 @@ func (s *selection) names(h *berth.Host, args []string) ([]container.Name, error
 		return nil, &container.Error{Err: errors.New("no container matches"), Code: container.CodeNotFound, Hint: "berth ls shows the containers that there are"}
 	}
 	return names, err
+}
+
+// onMany is what a verb does that is for many containers.
+func (a *app) onMany(s *selection, f func(context.Context, *berth.Host, []container.Name) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		h, err := a.open()
+		if err != nil {
+			return err
+		}
+		names, err := s.names(h, args)
+		if err != nil {
+			return err
+		}
+		return f(cmd.Context(), h, names)
+	}
+}
+
+// onOne is what a verb does that is for the container in its first argument;
+// it gets the other arguments too.
+func (a *app) onOne(f func(context.Context, *berth.Host, container.Name, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		h, err := a.open()
+		if err != nil {
+			return err
+		}
+		n, err := one(h, args[0])
+		if err != nil {
+			return err
+		}
+		return f(cmd.Context(), h, n, args[1:])
+	}
 }
 
 // each does one thing to many containers, some at a time, and prints a line

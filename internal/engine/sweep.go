@@ -25,7 +25,8 @@ func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 		errs = append(errs, err)
 	}
 	images, err := e.Images.Sweep(ctx)
-	return append(done, images...), errors.Join(append(errs, err)...)
+	errs = append(errs, err, e.supervisor.Settle())
+	return append(done, images...), errors.Join(errs...)
 }
 
 // leftover is something that nobody owns any more, unless somebody is just

@@ -161,6 +161,10 @@ func TestGetChangedTar(t *testing.T) {
 		t.Errorf("pruned %+v", gone)
 	}
 	clean(t, s, 1)
+	if err := s.Remove(ctx, ""); err == nil {
+		t.Error("removed what has no digest")
+	}
+	clean(t, s, 1)
 	must(t, s.Remove(ctx, img.Digest))
 	if err := s.Remove(ctx, img.Digest); !errors.Is(err, ErrNotFound) {
 		t.Errorf("remove again: %v", err)

@@ -15,7 +15,10 @@ import (
 // Remove removes an image and the references to it, whether a container uses
 // it or not. The error for one that is not there matches ErrNotFound.
 func (s *Store) Remove(ctx context.Context, d container.Digest) error {
-	err := s.remove(ctx, d)
+	d, err := container.ParseDigest(string(d)) // an empty one would name the directory of all images
+	if err == nil {
+		err = s.remove(ctx, d)
+	}
 	if err != nil {
 		return &container.Error{Op: "remove image", Subject: d.Short(), Err: err}
 	}

@@ -47,7 +47,10 @@ func Run(paths state.Paths, n container.Name, lost ...string) error {
 	if err != nil {
 		return err
 	}
-	root := rootOf(paths, rec, mapped)
+	root, err := rootOf(paths, rec, mapped)
+	if err != nil {
+		return err
+	}
 	mounted, err := root.Mount()
 	if err != nil {
 		return err
@@ -79,7 +82,7 @@ func UIDBase(r *state.Record) uint32 {
 	}
 }
 
-func rootOf(paths state.Paths, rec *state.Record, mapped bool) rootfs.Root {
+func rootOf(paths state.Paths, rec *state.Record, mapped bool) (rootfs.Root, error) {
 	root := rootfs.Root{
 		Dir:   filepath.Join(paths.Run(rec.Name), MountDir),
 		Image: image.Rootfs(paths.Images(), rec.Digest),
@@ -90,12 +93,16 @@ func rootOf(paths state.Paths, rec *state.Record, mapped bool) rootfs.Root {
 	}
 	if !rec.Spec.Ephemeral {
 		root.Changes = filepath.Join(paths.Container(rec.Name), state.Changes)
+		var err error
+		if root.Owned, err = owned(root); err != nil {
+			return root, err
+		}
 	}
 	for _, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
 		b := rec.Spec.BindMounts[target]
 		root.Binds = append(root.Binds, rootfs.Bind{Source: b.HostPath, Target: target, ReadOnly: b.IsReadOnly})
 	}
-	return root
+	return root, nil
 }
 
 func arguments(paths state.Paths, rec *state.Record, program host.Nspawn, m rootfs.Mounted, chown bool) ([]string, error) {

@@ -151,8 +151,9 @@ func (s *spawn) become() {
 	s.fail(stepRun, err)
 }
 
-// streams makes the three files the standard streams. They are first moved out
-// of the way, since one of them may be a standard stream already.
+// streams makes the three files the standard streams, and the only files that
+// the program gets. They are first moved out of the way, since one of them may
+// be a standard stream already.
 //
 //go:nosplit
 //go:norace
@@ -168,6 +169,10 @@ func (s *spawn) streams() {
 		if _, _, e := unix.RawSyscall(unix.SYS_DUP3, uintptr(s.stdio[i]), uintptr(i), 0); e != 0 {
 			s.fail(stepStreams, e)
 		}
+	}
+	// Whatever else this process has open is not for the program.
+	if _, _, e := unix.RawSyscall(unix.SYS_CLOSE_RANGE, 3, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC); e != 0 {
+		s.fail(stepStreams, e)
 	}
 	if s.terminal {
 		if _, _, e := unix.RawSyscall(unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0); e != 0 {

@@ -52,33 +52,59 @@ func (p *Process) File() *os.File { return p.fd }
 
 // Signal sends sig; that the process has ended is no error.
 func (p *Process) Signal(sig unix.Signal) error {
-	conn, err := p.fd.SyscallConn() // Fd would take the file from the poller
-	if err != nil {
-		return err
-	}
-	var sent error
-	if err := conn.Control(func(fd uintptr) { sent = unix.PidfdSendSignal(int(fd), sig, nil, 0) }); err != nil {
-		return err
-	}
-	if sent == unix.ESRCH {
-		return nil
-	}
-	return os.NewSyscallError("pidfd_send_signal", sent)
+	return p.control(func(fd uintptr) error {
+		err := unix.PidfdSendSignal(int(fd), sig, nil, 0)
+		if err == unix.ESRCH {
+			return nil
+		}
+		return os.NewSyscallError("pidfd_send_signal", err)
+	})
 }
 
 // Await returns nil when the process has ended, or the cause of ctx's end.
+// Several may wait for the same process.
 func (p *Process) Await(ctx context.Context) error {
-	conn, err := p.fd.SyscallConn()
+	f, err := p.duplicate() // whose deadline is this call's alone
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = p.fd.SetReadDeadline(time.Unix(1, 0)) })
+	defer f.Close()
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	err = conn.Read(ended)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+func (p *Process) duplicate() (f *os.File, err error) {
+	err = p.control(func(fd uintptr) error {
+		other, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+		err = unix.SetNonblock(other, true) // a user of File may have changed it
+		f = os.NewFile(uintptr(other), "pidfd")
+		return os.NewSyscallError("fcntl", err)
+	})
+	return f, err
+}
+
+// control calls f with the descriptor. File.Fd would take the file from the
+// poller.
+func (p *Process) control(f func(fd uintptr) error) error {
+	conn, err := p.fd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = conn.Control(func(fd uintptr) { inner = f(fd) })
+	return errors.Join(err, inner)
 }
 
 // ended reports whether a pidfd is readable, which it is when the process has

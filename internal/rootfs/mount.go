@@ -16,12 +16,17 @@ import (
 
 // Root is a guest's root file system.
 type Root struct {
-	Dir      string // an empty directory on which everything is mounted
-	Image    string // the read-only tree
-	Changes  string // where changes are kept, as upper/ and work/; empty: in memory
-	Users    IDs
-	Binds    []Bind
-	Unmapped bool // the kernel has no id-mapped overlay layers: layers are used as they are
+	Dir     string // an empty directory on which everything is mounted
+	Image   string // the read-only tree
+	Changes string // where changes are kept, as upper/ and work/; empty: in memory
+	Users   IDs
+	Binds   []Bind
+	// Unmapped is for kernels without id-mapped overlay layers: the layers are
+	// used as they are, and somebody has to change the owners in the root.
+	Unmapped bool
+	// Owned says that the owners in Changes have been changed to the guest's
+	// range, so that they are used as they are.
+	Owned bool
 }
 
 // IDs maps the guest's user and group numbers 0 to Size-1 to Base and up on
@@ -118,14 +123,32 @@ func (r Root) mountOverlay(target string, users *os.File) error {
 			return err
 		}
 		options = append(options, "volatile")
-	} else if err := cloneMount(r.Changes, changes, users, 0, 0); err != nil {
+	} else if err := cloneMount(r.Changes, changes, r.changesUsers(users), 0, 0); err != nil {
 		return fmt.Errorf("changes %s: %w", r.Changes, err)
 	}
 	options = append(options, "upperdir="+escape(changes+"/upper"), "workdir="+escape(changes+"/work"))
 	if err := unix.Mount("berth", target, "overlay", unix.MS_NODEV, strings.Join(options, ",")); err != nil {
 		return fmt.Errorf("mount overlay: %w", err)
 	}
-	return r.checkWritable(target)
+	if err := r.checkWritable(target); err != nil {
+		return err
+	}
+	return anchor(target, r.rootOwner())
+}
+
+// rootOwner is the guest's root as the files in the assembled root have it.
+func (r Root) rootOwner() int {
+	if r.Unmapped && !r.Owned {
+		return 0 // nspawn gives everything to the guest's range
+	}
+	return int(r.Users.Base)
+}
+
+func (r Root) changesUsers(layers *os.File) *os.File {
+	if r.Owned {
+		return nil
+	}
+	return layers
 }
 
 // checkWritable fails where overlayfs could not use the directory for changes:

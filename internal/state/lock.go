@@ -20,8 +20,8 @@ var ErrLocked = errors.New("locked by another process")
 // returns an error that matches ErrLocked at once.
 func TryLock(path string) (*Lock, error) {
 	return lock(path, func(f *os.File) error {
-		err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		err := control(f, unix.F_OFD_SETLK, exclusive())
+		if err == unix.EAGAIN || err == unix.EACCES {
 			return ErrLocked
 		}
 		return err
@@ -73,24 +73,26 @@ var errStillWaiting = errors.New("interrupted")
 // await locks f unless ctx ends before.
 func await(ctx context.Context, f *os.File) error {
 	got := make(chan error, 1)
-	go func() { got <- flock(f, unix.LOCK_EX) }()
+	go func() { got <- control(f, unix.F_OFD_SETLKW, exclusive()) }()
 	select {
 	case err := <-got:
 		return err
 	case <-ctx.Done():
-		go func() { <-got; f.Close() }() // flock cannot be interrupted
+		go func() { <-got; f.Close() }() // the wait cannot be interrupted
 		return fmt.Errorf("%w: %w", errStillWaiting, context.Cause(ctx))
 	}
 }
 
-// Held reports whether some process holds the lock file at path.
+// Held reports whether some process holds the lock file at path. It takes no
+// lock itself, so that nobody who tries to at this moment is turned away.
 func Held(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	return errors.Is(flock(f, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+	lock := exclusive()
+	return control(f, unix.F_OFD_GETLK, lock) == nil && lock.Type != unix.F_UNLCK
 }
 
 // Inherited is a lock that this process was started with, as the file of a
@@ -114,9 +116,14 @@ func openLock(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
-func flock(f *os.File, how int) error {
+// exclusive is a lock on a whole file.
+func exclusive() *unix.Flock_t { return &unix.Flock_t{Type: unix.F_WRLCK} }
+
+// control works on a lock of f's open file description: as with flock(2) it
+// ends when the last descriptor is closed, but it can also be asked for.
+func control(f *os.File, cmd int, lock *unix.Flock_t) error {
 	for {
-		if err := unix.Flock(int(f.Fd()), how); err != unix.EINTR {
+		if err := unix.FcntlFlock(f.Fd(), cmd, lock); err != unix.EINTR {
 			return err
 		}
 	}

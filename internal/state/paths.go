@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"path/filepath"
+	"strings"
 
 	"github.com/berth-containers/berth/container"
 )
@@ -57,10 +58,22 @@ func (p Paths) Instance() string {
 	return "berth-" + hex.EncodeToString(sum[:4])
 }
 
-// Machine is the name under which systemd-nspawn knows a container.
+// maxMachineLen is the longest name of a machine, in bytes; see HOST_NAME_MAX
+// in limits.h.
+const maxMachineLen = 64
+
+// Machine is the name under which systemd-nspawn knows a container: its host
+// name, with digits of a hash behind it where that is too long or might be
+// another container's too, and those of Instance.
 func (p Paths) Machine(n container.Name) string {
-	if p.Root == "/" {
-		return n.Hostname()
+	name, suffix := n.Hostname(), ""
+	if p.Root != "/" {
+		suffix = strings.TrimPrefix(p.Instance(), "berth")
 	}
-	return n.Hostname() + "-" + p.Instance()[len("berth-"):]
+	if name != string(n) || len(name)+len(suffix) > maxMachineLen {
+		sum := sha256.Sum256([]byte(n))
+		suffix = "-" + hex.EncodeToString(sum[:4]) + suffix
+		name = name[:min(len(name), maxMachineLen-len(suffix))]
+	}
+	return name + suffix
 }

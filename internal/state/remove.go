@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 // RemoveTree removes the tree at path, which must lie on one file system. It
 // follows no link, clears the immutable flags that NixOS sets, and stops with
 // an error before anything that is mounted below path. A path that is not
-// there is no error.
+// there is no error. However deep the tree is, it holds few files open.
 func RemoveTree(path string) error {
 	parent, err := os.Open(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -22,14 +23,25 @@ func RemoveTree(path string) error {
 		return err
 	}
 	defer parent.Close()
-	if err := removeAt(int(parent.Fd()), filepath.Base(path)); err != nil {
+	var r remover
+	if err := r.remove(int(parent.Fd()), filepath.Base(path), 0); err != nil {
 		return fmt.Errorf("remove %s: %w", path, err)
 	}
 	return nil
 }
 
-// removeAt removes name below the directory dir.
-func removeAt(dir int, name string) error {
+// maxDepth is how many directories are open at a time. What lies deeper is
+// moved up to the top of the tree first.
+const maxDepth = 128
+
+// remover removes one tree.
+type remover struct {
+	top   *os.File // the tree's own directory
+	moved int      // trees that were moved up to top
+}
+
+// remove removes name below the directory dir, which lies depth levels deep.
+func (r *remover) remove(dir int, name string, depth int) error {
 	err := unlink(dir, name, 0)
 	if err == nil || err == unix.ENOENT {
 		return nil
@@ -38,12 +50,20 @@ func removeAt(dir int, name string) error {
 	switch {
 	case openErr == unix.ENOTDIR || openErr == unix.ELOOP: // a file that may not be removed
 		return clearAndUnlink(dir, name, dir)
+	case openErr == unix.EXDEV:
+		return fmt.Errorf("%s: something is mounted there: %w", name, openErr)
 	case openErr != nil:
-		return openErr
+		return fmt.Errorf("%s: %w", name, openErr)
 	}
 	d := os.NewFile(uintptr(fd), name)
 	defer d.Close()
-	if err := removeEntries(d); err != nil {
+	if depth == maxDepth {
+		return r.moveUp(dir, name, fd)
+	}
+	if depth == 0 {
+		r.top = d
+	}
+	if err := r.entries(d, depth); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if err := unlink(dir, name, unix.AT_REMOVEDIR); err != unix.EPERM {
@@ -52,17 +72,43 @@ func removeAt(dir int, name string) error {
 	return clearAndUnlink(dir, name, dir, fd)
 }
 
-func removeEntries(d *os.File) error {
-	names, err := d.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if err := removeAt(int(d.Fd()), n); err != nil {
+// entries empties the directory d. That of the top gets new entries meanwhile,
+// and is read until there are none.
+func (r *remover) entries(d *os.File, depth int) error {
+	for {
+		names, err := d.Readdirnames(-1)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			if err := r.remove(int(d.Fd()), n, depth+1); err != nil {
+				return err
+			}
+		}
+		if depth > 0 || len(names) == 0 {
+			return nil
+		}
+		if _, err := d.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
 	}
-	return nil
+}
+
+// moveUp moves the directory name, open as fd, from dir to the top.
+func (r *remover) moveUp(dir int, name string, fd int) error {
+	top := int(r.top.Fd())
+	for _, d := range []int{dir, fd, top} {
+		if err := clearFlags(d); err != nil {
+			return err
+		}
+	}
+	for {
+		r.moved++
+		err := unix.Renameat2(dir, name, top, fmt.Sprintf(".deep-%d", r.moved), unix.RENAME_NOREPLACE)
+		if err != unix.EEXIST {
+			return os.NewSyscallError("renameat2", err)
+		}
+	}
 }
 
 // clearAndUnlink clears the immutable flags of what keeps name from being
@@ -78,7 +124,7 @@ func clearAndUnlink(dir int, name string, held ...int) error {
 			flags = unix.AT_REMOVEDIR
 		}
 	}
-	if flags == 0 {
+	if flags == 0 && isRegular(dir, name) { // for a device node the flags are its driver's
 		how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC, Resolve: resolveBeneath}
 		if fd, err := unix.Openat2(dir, name, how); err == nil {
 			err = clearFlags(fd)
@@ -89,6 +135,12 @@ func clearAndUnlink(dir int, name string, held ...int) error {
 		}
 	}
 	return unlink(dir, name, flags)
+}
+
+func isRegular(dir int, name string) bool {
+	var st unix.Stat_t
+	err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
 const resolveBeneath = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV

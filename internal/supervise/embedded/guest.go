@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,11 @@ func (h *shim) runOnce() ending {
 	h.sayStarted()
 	go n.Listen(cmd.Process.Pid)
 	go log.Rotate()
-	return h.stay(cmd, n)
+	e := h.stay(cmd, n)
+	if e.how == failed && e.reason == nil {
+		e.reason = fmt.Errorf("systemd-nspawn ended with an error: %s", cmp.Or(log.LastLine(), "it does not say which"))
+	}
+	return e
 }
 
 // sayStarted tells who started the shim that the container's process exists.
@@ -125,7 +130,7 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 		case s := <-h.signals:
 			h.stopping = true
 			if s == unix.SIGUSR1 {
-				h.killGuest()
+				h.killGuest(cmd)
 				continue
 			}
 			h.setState(container.Stopping, "")
@@ -138,7 +143,7 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 		case <-start.Done():
 			if start.Err() == context.DeadlineExceeded && !e.wasReady && !late {
 				late = true
-				h.killGuest()
+				h.killGuest(cmd)
 			}
 			start = context.Background()
 		case err := <-exited:
@@ -148,7 +153,10 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 	}
 }
 
-func (h *shim) killGuest() {
+// killGuest kills systemd-nspawn, which may not be in the guest's cgroup yet,
+// and then all that is.
+func (h *shim) killGuest(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill() // an error means that it has ended
 	if err := h.guestGroup(h.name).Kill(10 * time.Second); err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)
 	}
@@ -177,7 +185,8 @@ func (h *shim) halt() bool {
 	return true
 }
 
-// judge says how a guest ended, from the end of systemd-nspawn.
+// judge says how a guest ended, from the end of systemd-nspawn, and why where
+// that or what it said tells.
 func (h *shim) judge(err error, late bool) (how, error) {
 	var exit *exec.ExitError
 	switch {
@@ -193,7 +202,7 @@ func (h *shim) judge(err error, late bool) (how, error) {
 	if text := h.lastWords(); text != "" {
 		return failed, errors.New(text)
 	}
-	return failed, fmt.Errorf("systemd-nspawn: %w", err)
+	return failed, nil
 }
 
 // lastWords is what the container's process said on its error stream: at most
@@ -205,7 +214,7 @@ func (h *shim) lastWords() string {
 	}
 	var lines []string
 	for line := range strings.Lines(string(b[max(0, len(b)-1000):])) {
-		line = strings.TrimSpace(line)
+		line = strings.TrimPrefix(strings.TrimSpace(line), "berth: ")
 		if line != "" && !strings.Contains(line, harmless) {
 			lines = append(lines, line)
 		}

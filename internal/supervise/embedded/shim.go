@@ -64,7 +64,7 @@ func (h *shim) run() (err error) {
 	if h.rec, err = state.ReadRecord(h.Paths.Container(h.name)); err != nil {
 		return err
 	}
-	if err := errors.Join(os.RemoveAll(h.failureFile(h.name)), h.enterGroup()); err != nil {
+	if err := errors.Join(removeIfThere(h.failureFile(h.name)), h.enterGroup()); err != nil {
 		return err
 	}
 	release, err := h.reserveInotify()

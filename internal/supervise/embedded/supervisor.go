@@ -104,7 +104,7 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 		if limit > 0 {
 			s.stopLeader(ctx, n, limit)
 		}
-		return s.cleanUp(n)
+		return s.settle(n)
 	}
 	if limit > 0 && state.Held(s.shimLock(n)) {
 		if err := s.stopShim(ctx, n, limit); err != nil {
@@ -119,12 +119,20 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 			return err
 		}
 	}
-	return s.cleanUp(n)
+	return s.settle(n)
 }
 
-// cleanUp is clean, and what a killed shim did not give back.
-func (s *Supervisor) cleanUp(n container.Name) error {
-	return errors.Join(s.clean(n), s.withInotify(s.restoreInotify))
+// settle makes a container without a shim one that is stopped, whatever it
+// was before.
+func (s *Supervisor) settle(n container.Name) error {
+	return errors.Join(s.clean(n), removeIfThere(s.failureFile(n)))
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // stopShim asks the shim to shut the guest down and waits for limit.
@@ -243,10 +251,7 @@ func (s *Supervisor) Kill(ctx context.Context, n container.Name) error {
 
 // Forget removes what is kept of a container that is gone for good.
 func (s *Supervisor) Forget(n container.Name) error {
-	if err := os.Remove(s.shimLock(n)); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return removeIfThere(s.shimLock(n))
 }
 
 // Groups are the names of the containers that have a cgroup.

@@ -1,0 +1,95 @@
+package archtest
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// levels say who may import whom: a package imports packages of levels above
+// its own in this list, and never one of its own level or of a later one.
+var levels = [][]string{
+	{"container"},
+	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup"},
+	{"internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise"},
+	{"internal/image", "internal/transfer"},
+	{"internal/launch"},
+	{"internal/supervise/embedded", "internal/supervise/systemd"},
+	{"internal/engine"},
+	{"."},
+	{"internal/cli"},
+	{"cmd/berth"},
+}
+
+// only are packages that import less than their level would let them: those
+// that are pure, that know nothing of containers, or that have one door.
+var only = map[string][]string{
+	"container":          {},
+	"internal/process":   {},
+	"internal/namespace": {},
+	"internal/state":     {"container"},
+	"internal/host":      {"container"},
+	"internal/cgroup":    {"container"},
+	"internal/declare":   {"container"},
+	"internal/nspawn":    {"container"},
+	"internal/plan":      {"container"},
+	"internal/supervise": {"container"},
+	"internal/archive":   {"internal/state"},
+	"internal/rootfs":    {"internal/namespace"},
+	"internal/guest":     {"internal/cgroup", "internal/namespace", "internal/process"},
+	"internal/transfer":  {"internal/archive"},
+	"cmd/berth":          {"internal/cli"},
+}
+
+func level(dir string) int {
+	return slices.IndexFunc(levels, func(l []string) bool { return slices.Contains(l, dir) })
+}
+
+func TestImportDirection(t *testing.T) {
+	t.Parallel()
+	for _, s := range code(t) {
+		own := level(s.dir)
+		if own < 0 {
+			t.Errorf("%s: package %s has no level yet: give it one in internal/archtest", s.name, s.dir)
+			continue
+		}
+		for _, i := range s.imports() {
+			if level(i) >= own {
+				t.Errorf("%s imports %s, which is not below it", s.name, i)
+			}
+			if allowed, ok := only[s.dir]; ok && !slices.Contains(allowed, i) {
+				t.Errorf("%s imports %s: %s may import only %q", s.name, i, s.dir, allowed)
+			}
+		}
+	}
+}
+
+// TestTestImports holds tests to the same direction, so that no package needs
+// one above it to be tested. The suites below test/ may use everything.
+func TestTestImports(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		own := level(s.dir)
+		if !s.test() || own < 0 {
+			continue
+		}
+		for _, i := range s.imports() {
+			if level(i) > own {
+				t.Errorf("%s imports %s, which is above it", s.name, i)
+			}
+		}
+	}
+}
+
+func TestPackageNames(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		for _, i := range s.ast.Imports {
+			p := strings.Trim(i.Path.Value, `"`)
+			if slices.Contains([]string{"util", "utils", "common", "helper", "helpers", "misc", "manager"}, path.Base(p)) {
+				t.Errorf("%s imports %s: a package is named after what it is about", s.name, p)
+			}
+		}
+	}
+}
