@@ -36,7 +36,7 @@ func (a *app) imageLsCmd() *cobra.Command {
 
 func (a *app) printImages(all []berth.Image) error {
 	if a.json {
-		return a.printJSON(all)
+		return a.printJSON(append([]berth.Image{}, all...)) // none is [], not null
 	}
 	rows := [][]string{{"DIGEST", "SIZE", "CREATED", "SYSTEM", "REFERENCES"}}
 	for _, i := range all {

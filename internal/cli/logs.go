@@ -87,7 +87,11 @@ func (p *logPrinter) one(ctx context.Context, n container.Name, path string, lin
 	return t.follow(ctx, w)
 }
 
+// watchLog watches the directory of a log, which need not be there yet.
 func watchLog(path string) (*fsnotify.Watcher, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
