@@ -160,7 +160,7 @@ func (k *killer) recover(verb string) {
 	k.Helper()
 	switch exists := k.exists(); {
 	case verb == "create" && exists:
-		k.timed([]string{"start", "stop", "destroy", "set"}[k.rand.IntN(4)])
+		k.again([]string{"start", "stop", "destroy", "set"}[k.rand.IntN(4)])
 	case exists:
 		k.again(verb)
 	case verb == "create":
@@ -171,17 +171,22 @@ func (k *killer) recover(verb string) {
 	k.out("status", "--all")
 }
 
-// again repeats a verb. Where a guest was killed, it may take a moment until
-// somebody notices, in which it seems to run.
+// again repeats a verb. Where a shim or a guest was killed, it may take a
+// moment until somebody notices: until then exec finds no guest that runs, and
+// set a plan that does not hold any more.
 func (k *killer) again(verb string) {
 	k.Helper()
-	if verb != "exec" {
+	if verb != "exec" && verb != "set" {
 		k.timed(verb)
 		return
 	}
-	k.noSleepers()
-	k.until("exec works again", func() bool {
-		k.timed("start")
+	if verb == "exec" {
+		k.noSleepers()
+	}
+	k.until(verb+" works again", func() bool {
+		if verb == "exec" {
+			k.timed("start")
+		}
 		return k.try(k.arguments(verb)...).code == 0
 	})
 }
