@@ -214,7 +214,7 @@ func (h Hierarchies) OpenProcs(pid int) (files []*os.File, err error) {
 		if !ok {
 			continue
 		}
-		f, err := os.OpenFile(filepath.Join(t.mount, parts[2], "cgroup.procs"), os.O_WRONLY, 0)
+		f, err := os.OpenFile(filepath.Join(t.at(parts[2]), "cgroup.procs"), os.O_WRONLY, 0)
 		if err != nil {
 			return files, err
 		}
