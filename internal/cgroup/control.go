@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func (g Group) SetLimits(l container.Limits) error {
 		}
 	}
 	if len(errs) == 0 && len(missing) > 0 {
-		return &MissingError{missing}
+		return &MissingError{slices.Compact(missing)} // ioWeight has a file of io, and one of blkio
 	}
 	return errors.Join(errs...)
 }

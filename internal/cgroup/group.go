@@ -124,29 +124,30 @@ func (g Group) Kill(limit time.Duration) error {
 // processes. A group that is not there is no error.
 func (g Group) Remove() error {
 	var errs []error
+	end := time.Now().Add(time.Second)
 	for _, t := range g.h.list {
-		errs = append(errs, removeGroups(g.dir(t)))
+		errs = append(errs, removeGroups(g.dir(t), end))
 	}
 	return errors.Join(errs...)
 }
 
 // removeGroups removes directories from the leaves up. A group whose last
-// process has just ended is busy for a moment.
-func removeGroups(dir string) error {
+// process has just ended is busy for a moment, which is waited for until end.
+func removeGroups(dir string, end time.Time) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return ignoreGone(err)
 	}
 	for _, e := range entries {
 		if e.IsDir() {
-			if err := removeGroups(filepath.Join(dir, e.Name())); err != nil {
+			if err := removeGroups(filepath.Join(dir, e.Name()), end); err != nil {
 				return err
 			}
 		}
 	}
 	for pause := time.Millisecond; ; pause *= 2 {
 		err := unix.Rmdir(dir)
-		if err == unix.EBUSY && pause < time.Second {
+		if err == unix.EBUSY && time.Now().Before(end) {
 			time.Sleep(pause)
 			continue
 		}
@@ -214,7 +215,7 @@ func (h Hierarchies) OpenProcs(pid int) (files []*os.File, err error) {
 		if !ok {
 			continue
 		}
-		f, err := os.OpenFile(filepath.Join(t.mount, parts[2], "cgroup.procs"), os.O_WRONLY, 0)
+		f, err := os.OpenFile(filepath.Join(t.at(parts[2]), "cgroup.procs"), os.O_WRONLY, 0)
 		if err != nil {
 			return files, err
 		}

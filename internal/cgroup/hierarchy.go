@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -12,6 +13,7 @@ import (
 // hierarchy is one mounted tree of control groups.
 type hierarchy struct {
 	mount       string   // where it is mounted
+	root        string   // the group that is seen there; "/" but in some containers
 	v2          bool     // the unified hierarchy
 	controllers []string // of v1: "memory", "name=systemd"; of v2: as in cgroup.controllers
 }
@@ -45,10 +47,24 @@ func Mounted() (Hierarchies, error) {
 	return h, nil
 }
 
+// maxLine is the longest line of mountinfo: those of overlays have the paths
+// of all their layers.
+const maxLine = 1 << 20
+
+// unescape undoes the kernel's form of blanks and backslashes in paths: \040.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#", `\134`, `\`).Replace(s)
+}
+
 // parseMountinfo reads the form of proc_pid_mountinfo(5).
 func parseMountinfo(r io.Reader) (Hierarchies, error) {
 	var h Hierarchies
-	for sc := bufio.NewScanner(r); ; {
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, maxLine)
+	for {
 		if !sc.Scan() {
 			return h, sc.Err()
 		}
@@ -57,7 +73,7 @@ func parseMountinfo(r io.Reader) (Hierarchies, error) {
 		if !ok || len(front) < 5 || len(back) < 3 {
 			continue
 		}
-		t := hierarchy{mount: front[4]}
+		t := hierarchy{mount: unescape(front[4]), root: unescape(front[3])}
 		switch back[0] {
 		case "cgroup2":
 			t.v2 = true
@@ -124,4 +140,12 @@ func (h Hierarchies) Mode() string {
 	default:
 		return "hybrid"
 	}
+}
+
+// at is where the group path, as /proc/PID/cgroup has it, is seen.
+func (t hierarchy) at(path string) string {
+	if below, ok := strings.CutPrefix(path, t.root); ok && (below == "" || below[0] == '/') {
+		path = below
+	}
+	return filepath.Join(t.mount, path)
 }

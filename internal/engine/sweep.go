@@ -25,7 +25,7 @@ func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 		errs = append(errs, err)
 	}
 	images, err := e.Images.Sweep(ctx)
-	errs = append(errs, err, e.supervisor.Settle())
+	errs = append(errs, err, e.supervisor.RestoreSettings())
 	return append(done, images...), errors.Join(errs...)
 }
 

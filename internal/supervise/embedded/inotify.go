@@ -59,8 +59,8 @@ func (s *Supervisor) reserveInotify() (release func() error, err error) {
 	return func() error { return s.withInotify(restoreInotify) }, err
 }
 
-// Settle puts the machine's settings back that killed shims could not.
-func (s *Supervisor) Settle() error { return s.withInotify(restoreInotify) }
+// RestoreSettings puts the machine's settings back that killed shims could not.
+func (s *Supervisor) RestoreSettings() error { return s.withInotify(restoreInotify) }
 
 // restoreInotify puts the limit back, unless somebody else has changed it.
 func restoreInotify(limit, guests int) error {

@@ -125,7 +125,7 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 // settle makes a container without a shim one that is stopped, whatever it
 // was before.
 func (s *Supervisor) settle(n container.Name) error {
-	return errors.Join(s.clean(n), removeIfThere(s.failureFile(n)))
+	return errors.Join(s.clean(n), removeIfThere(s.failureFile(n)), s.RestoreSettings())
 }
 
 func removeIfThere(path string) error {
