@@ -160,7 +160,7 @@ func TestFreezeUnified(t *testing.T) {
 func TestUsageUnified(t *testing.T) {
 	t.Parallel()
 	g := fake(t, hierarchy{v2: true, controllers: []string{"memory"}})
-	if u := g.Usage(); u != (Usage{}) {
+	if u := g.container.Usage(); u != (Usage{}) {
 		t.Errorf("of nothing: %+v", u)
 	}
 	dir := g.dir(g.h.list[0])

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
@@ -26,8 +27,8 @@ func (a *app) supervisor(name string) (*embedded.Supervisor, container.Name, err
 	if err != nil {
 		return nil, "", err
 	}
-	s, err := embedded.New(paths)
-	return s, n, err
+	h, err := cgroup.Mounted()
+	return embedded.New(paths, h), n, err
 }
 
 // shimCmd is the process beside a container under the embedded supervisor.

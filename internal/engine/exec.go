@@ -24,7 +24,7 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 		return guest.CodeFailed, &container.Error{Subject: string(n), Err: fmt.Errorf("%w (%s)", container.ErrNotRunning, obs.State),
 			Hint: fmt.Sprintf("berth start %s starts it", n)}
 	}
-	g, err := guest.Open(obs.Leader, obs.Started, e.supervisor.Cgroups)
+	g, err := guest.Open(obs.Leader, obs.Started, e.cgroups)
 	if err != nil {
 		return guest.CodeFailed, err
 	}

@@ -49,7 +49,7 @@ func findAccount(passwd []byte, user string) (Account, bool) {
 	isNumber := err == nil && number >= 0 && number <= maxID
 	for line := range bytes.Lines(passwd) {
 		f := strings.Split(strings.TrimRight(string(line), "\r\n"), ":")
-		if len(f) != 7 {
+		if len(f) != 7 || strings.ContainsFunc(f[0], isControl) {
 			continue
 		}
 		uid, err1 := strconv.Atoi(f[2])
@@ -69,11 +69,13 @@ func findAccount(passwd []byte, user string) (Account, bool) {
 
 // absolute is p where that is an absolute path without control characters.
 func absolute(p, otherwise string) string {
-	if !path.IsAbs(p) || strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if !path.IsAbs(p) || strings.ContainsFunc(p, isControl) {
 		return otherwise
 	}
 	return p
 }
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // groupsOf are the numbers of the groups that name the account as a member.
 func groupsOf(group []byte, a Account) []int {

@@ -62,7 +62,7 @@ func (p Probe) Kernel() (Version, error) {
 	}
 	var v Version
 	if _, err := fmt.Sscanf(r, "%d.%d", &v.Major, &v.Minor); err != nil {
-		return v, fmt.Errorf("kernel release %q: %w", r, err)
+		return Version{}, fmt.Errorf("kernel release %q: %w", r, err)
 	}
 	return v, nil
 }

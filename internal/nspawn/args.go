@@ -83,7 +83,7 @@ func mounts(c Config) []string {
 		if ok {
 			options = ":" + options
 		}
-		a = append(a, "--tmpfs="+path+options)
+		a = append(a, "--tmpfs="+escape(path)+options)
 	}
 	return a
 }
@@ -106,13 +106,31 @@ func rights(c Config) []string {
 	if len(drop) > 0 {
 		a = append(a, "--drop-capability="+join(drop))
 	}
-	if len(c.Spec.SystemCallFilter) > 0 {
-		a = append(a, "--system-call-filter="+strings.Join(c.Spec.SystemCallFilter, " "))
-	}
+	a = append(a, systemCalls(c.Spec.SystemCallFilter)...)
 	if c.Version >= 261 {
 		// From this version on the option exists, and its announced default
 		// would take AF_NETLINK and AF_PACKET from guests.
 		a = append(a, "--restrict-address-families=")
+	}
+	return a
+}
+
+// systemCalls parts the entries that allow from those that forbid: a ~ counts
+// for all of an argument.
+func systemCalls(filter []string) []string {
+	var allow, forbid, a []string
+	for _, f := range filter {
+		if name, ok := strings.CutPrefix(f, "~"); ok {
+			forbid = append(forbid, name)
+		} else {
+			allow = append(allow, f)
+		}
+	}
+	if len(allow) > 0 {
+		a = append(a, "--system-call-filter="+strings.Join(allow, " "))
+	}
+	if len(forbid) > 0 {
+		a = append(a, "--system-call-filter=~"+strings.Join(forbid, " "))
 	}
 	return a
 }

@@ -4,10 +4,12 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
@@ -20,8 +22,8 @@ func Diff(before, after container.Spec) []container.Change {
 	var out []container.Change
 	for _, k := range container.Keys() {
 		for _, path := range keysBelow(k.Name, a, b) {
-			if a[path] != b[path] {
-				out = append(out, container.Change{Key: path, Old: a[path], New: b[path], Effect: k.Effect})
+			if a[path].exact != b[path].exact {
+				out = append(out, container.Change{Key: path, Old: a[path].text, New: b[path].text, Effect: k.Effect})
 			}
 		}
 	}
@@ -30,9 +32,9 @@ func Diff(before, after container.Spec) []container.Change {
 
 // keysBelow are the flattened keys of either map that are key or begin with
 // it and a dot.
-func keysBelow(key string, a, b map[string]string) []string {
+func keysBelow(key string, a, b map[string]value) []string {
 	found := map[string]bool{}
-	for _, m := range []map[string]string{a, b} {
+	for _, m := range []map[string]value{a, b} {
 		for path := range m {
 			if path == key || strings.HasPrefix(path, key+".") {
 				found[path] = true
@@ -42,52 +44,80 @@ func keysBelow(key string, a, b map[string]string) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// flatten gives each value of a spec by its dotted key, as text.
-func flatten(s container.Spec) map[string]string {
+// value is one value of a spec. The zero value is of a key that is not set.
+type value struct {
+	exact string // as JSON: the same for the same value only
+	text  string // as a declaration would have it on one line
+}
+
+// flatten gives each value of a spec by its dotted key.
+func flatten(s container.Spec) map[string]value {
 	b, err := json.Marshal(s)
 	if err != nil {
 		panic(err) // a Spec is plain data
 	}
 	var top map[string]any
-	if err := json.Unmarshal(b, &top); err != nil {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // a float64 does not hold every number
+	if err := d.Decode(&top); err != nil {
 		panic(err)
 	}
-	out := map[string]string{}
+	out := map[string]value{}
 	for k, v := range top {
 		flattenValue(out, k, v)
 	}
 	return out
 }
 
-func flattenValue(out map[string]string, key string, v any) {
-	m, ok := v.(map[string]any)
-	if !ok {
-		out[key] = text(v)
+func flattenValue(out map[string]value, key string, v any) {
+	if m, ok := v.(map[string]any); ok {
+		for k, v := range m {
+			flattenValue(out, key+"."+k, v)
+		}
 		return
 	}
-	for k, v := range m {
-		flattenValue(out, key+"."+k, v)
+	exact, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // it has come from JSON
 	}
+	out[key] = value{string(exact), text(v)}
 }
 
 // text is a value as a declaration would have it on one line.
 func text(v any) string {
 	switch v := v.(type) {
 	case string:
-		return v
+		return quoted(v, "")
 	case []any:
 		parts := make([]string, len(v))
 		for i, e := range v {
-			parts[i] = text(e)
+			parts[i] = element(e)
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	case map[string]any:
 		parts := make([]string, 0, len(v))
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			parts = append(parts, k+": "+text(v[k]))
+			parts = append(parts, k+": "+element(v[k]))
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// element is a value within another.
+func element(v any) string {
+	if s, ok := v.(string); ok {
+		return quoted(s, ",[]{}")
+	}
+	return text(v)
+}
+
+// quoted is s, in quotes where it is empty or could be taken for more than one
+// value, because it has one of the characters in special.
+func quoted(s, special string) string {
+	if s == "" || strings.ContainsAny(s, special) {
+		return strconv.Quote(s)
+	}
+	return s
 }

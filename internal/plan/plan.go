@@ -40,22 +40,29 @@ func Step(w Wanted, o *Observed) container.Step {
 	}
 	s := container.Step{Name: w.Name, Action: container.ActionNone}
 	alive := o.State.Alive()
-	s.Changes = changes(w, *o)
-	if len(s.Changes) > 0 || o.Owner != w.Owner {
+	stored := stored(w, *o)
+	if len(stored) > 0 || o.Owner != w.Owner {
 		s.Action = container.ActionUpdate
 	}
+	s.Changes = append(stored, waiting(w, *o, stored)...)
 	s.Effect = effect(s.Changes, alive)
 	switch {
+	case o.State == container.Unsupervised:
+		s.Restart, s.Why = true, "its supervisor was killed"
+		s.Effect = max(s.Effect, container.EffectRestart)
 	case alive && w.Spec.RestartIfChanged && s.Effect >= container.EffectRestart:
 		s.Restart = true
 	case alive && s.Effect >= container.EffectRestart:
 		s.Why = "restartIfChanged is false: it waits for the next start"
-	case o.State == container.Unsupervised:
-		s.Action, s.Restart, s.Why = cmp.Or(noNone(s.Action), container.ActionUpdate), true, "its supervisor was killed"
-		s.Effect = max(s.Effect, container.EffectRestart)
 	case !alive && w.Spec.AutoStart && !w.NoStart:
 		s.Start = true
 		s.Action = cmp.Or(noNone(s.Action), container.ActionStart)
+	}
+	if s.Restart {
+		s.Action = container.ActionUpdate
+	}
+	if s.Action == container.ActionNone {
+		s.Effect = container.EffectNone // what waits for the next start has none now
 	}
 	return s
 }
@@ -67,21 +74,38 @@ func noNone(a container.Action) container.Action {
 	return a
 }
 
-// changes are those against the stored spec, and behind them those that the
-// running guest has not got yet.
-func changes(w Wanted, o Observed) []container.Change {
-	out := append(Diff(o.Spec, w.Spec), imageChange(o.Spec, o.Digest, w)...)
-	if o.Running == nil {
-		return out
+// stored are the changes against the stored spec. One that only takes back
+// what the running guest has not got yet does not disturb it.
+func stored(w Wanted, o Observed) []container.Change {
+	out := Diff(o.Spec, w.Spec)
+	if o.Running != nil {
+		running := Diff(*o.Running, w.Spec)
+		for i, c := range out {
+			if !hasKey(running, c.Key) && c.Key != "image" {
+				out[i].Effect = min(c.Effect, container.EffectLive)
+			}
+		}
 	}
-	pending := append(Diff(*o.Running, w.Spec), imageChange(*o.Running, o.RunningDigest, w)...)
-	for _, c := range pending {
-		known := slices.ContainsFunc(out, func(k container.Change) bool { return k.Key == c.Key })
-		if !known && c.Effect >= container.EffectSwitch {
+	return append(out, imageChange(o.Spec, o.Digest, w)...)
+}
+
+// waiting are the changes, beside known ones, that the running guest has not
+// got yet.
+func waiting(w Wanted, o Observed, known []container.Change) []container.Change {
+	if o.Running == nil {
+		return nil
+	}
+	var out []container.Change
+	for _, c := range append(Diff(*o.Running, w.Spec), imageChange(*o.Running, o.RunningDigest, w)...) {
+		if !hasKey(known, c.Key) && c.Effect >= container.EffectSwitch {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+func hasKey(changes []container.Change, key string) bool {
+	return slices.ContainsFunc(changes, func(c container.Change) bool { return c.Key == key })
 }
 
 // imageChange is what the same reference stands for now: its content may have

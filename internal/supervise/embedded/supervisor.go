@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,7 +23,8 @@ import (
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
-// Supervisor implements supervise.Supervisor, Freezer and Limiter.
+// Supervisor implements supervise.Supervisor, Killer, Freezer, Limiter and
+// Keeper.
 type Supervisor struct {
 	Paths state.Paths
 	// Program is the berth that shims run; "/proc/self/exe" stays right when
@@ -32,12 +34,8 @@ type Supervisor struct {
 }
 
 // New returns the supervisor for the containers below paths.
-func New(paths state.Paths) (*Supervisor, error) {
-	h, err := cgroup.Mounted()
-	if err != nil {
-		return nil, err
-	}
-	return &Supervisor{Paths: paths, Program: "/proc/self/exe", Cgroups: h}, nil
+func New(paths state.Paths, h cgroup.Hierarchies) *Supervisor {
+	return &Supervisor{Paths: paths, Program: "/proc/self/exe", Cgroups: h}
 }
 
 // group holds a container's shim and, below it, the guest.
@@ -193,7 +191,7 @@ func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
 }
 
 // Usage is what the running guest takes of the host.
-func (s *Supervisor) Usage(n container.Name) cgroup.Usage { return s.guestGroup(n).Usage() }
+func (s *Supervisor) Usage(n container.Name) container.Usage { return s.guestGroup(n).Usage() }
 
 // Observe implements supervise.Supervisor.
 func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
@@ -254,5 +252,22 @@ func (s *Supervisor) Forget(n container.Name) error {
 	return removeIfThere(s.shimLock(n))
 }
 
-// Groups are the names of the containers that have a cgroup.
-func (s *Supervisor) Groups() []string { return s.Cgroups.Group(s.Paths.Instance()).Children() }
+// Kept implements supervise.Keeper.
+func (s *Supervisor) Kept() ([]container.Name, error) {
+	entries, err := os.ReadDir(s.Paths.Runs())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	found := s.Cgroups.Group(s.Paths.Instance()).Children()
+	for _, e := range entries {
+		found = append(found, e.Name())
+	}
+	slices.Sort(found)
+	var names []container.Name
+	for _, f := range slices.Compact(found) {
+		if n, err := container.ParseName(f); err == nil {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
