@@ -21,6 +21,7 @@ type Root struct {
 	Changes string // where changes are kept, as upper/ and work/; empty: in memory
 	Users   IDs
 	Binds   []Bind
+	Devices []string // device nodes of the host
 	// Unmapped is for kernels without id-mapped overlay layers: the layers are
 	// used as they are, and somebody has to change the owners in the root.
 	Unmapped bool
@@ -44,7 +45,9 @@ type Bind struct {
 type Mounted struct {
 	Root  string   // the root directory for systemd-nspawn
 	Binds []string // for each Bind of the Root, the mount to bind
-	Lost  []string // for people: what the host's file systems cannot do
+	// Devices are, for each of the Root's, the node to bind.
+	Devices []string
+	Lost    []string // for people: what the host's file systems cannot do
 }
 
 // Isolate makes what this mount namespace mounts invisible to the host, which
@@ -84,7 +87,8 @@ func (r Root) Mount() (Mounted, error) {
 			m.Lost = append(m.Lost, lost)
 		}
 	}
-	return m, nil
+	m.Devices, err = r.mountDevices()
+	return m, err
 }
 
 // userNamespaces are the guest's range as a namespace, and the same for the
