@@ -28,11 +28,11 @@ type Guest struct {
 func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	p, err := process.OpenStarted(leader, start)
 	if err != nil {
-		return nil, errors.New("the guest has just ended")
+		return nil, fmt.Errorf("the guest has ended: %w", err)
 	}
 	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", leader), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = errors.New("the guest has just ended")
+		err = errors.New("the guest has ended")
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
