@@ -1,0 +1,148 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/dbus"
+	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// The directories of systemd.unit(5) in which a template may be installed.
+func unitDirs() []string {
+	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+}
+
+// ownDir is where berth puts what it writes itself: what belongs to the
+// machine's berth stays, what belongs to another root ends with the boot.
+func (s *Supervisor) ownDir() string {
+	if s.Paths.Root == "/" {
+		return "/etc/systemd/system"
+	}
+	return "/run/systemd/system"
+}
+
+func (s *Supervisor) dropIn(n container.Name) string {
+	return filepath.Join(s.ownDir(), s.unit(n)+".d", "50-berth.conf")
+}
+
+// configure makes the unit files as the container wants them, and has systemd
+// read them where they have changed.
+func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
+	template, err := s.ensureTemplate()
+	if err != nil {
+		return err
+	}
+	dropIn, err := writeIfChanged(s.dropIn(rec.Name), DropInText(s.Paths, rec))
+	if err != nil {
+		return err
+	}
+	if !template && !dropIn {
+		return nil
+	}
+	return s.reload(ctx)
+}
+
+func (s *Supervisor) reload(ctx context.Context) error {
+	if err := s.conn.ReloadContext(ctx); err != nil {
+		return fmt.Errorf("have systemd read its units: %w", err)
+	}
+	return nil
+}
+
+// ensureTemplate writes the template unit for this boot if nobody installed
+// one.
+func (s *Supervisor) ensureTemplate() (changed bool, err error) {
+	name := Template(s.Paths)
+	for _, dir := range unitDirs() {
+		if dir == "/run/systemd/system" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return false, nil
+		}
+	}
+	return writeIfChanged(filepath.Join("/run/systemd/system", name), TemplateText(s.Paths, s.Program))
+}
+
+// writeIfChanged replaces a file by text, unless it is that already.
+func writeIfChanged(path, text string) (changed bool, err error) {
+	if have, err := os.ReadFile(path); err == nil && string(have) == text {
+		return false, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return false, err
+	}
+	staging := path + ".new"
+	if err := os.WriteFile(staging, []byte(text), 0o644); err != nil {
+		return false, err
+	}
+	return true, os.Rename(staging, path)
+}
+
+// properties are limits for a running unit. What is not limited is set to
+// what the template has.
+func properties(l container.Limits) []dbus.Property {
+	orMost := func(n uint64) uint64 {
+		if n == 0 {
+			return math.MaxUint64
+		}
+		return n
+	}
+	tasks := l.TasksMax
+	if tasks == 0 {
+		tasks = 16384
+	}
+	quota, weight := uint64(math.MaxUint64), uint64(math.MaxUint64)
+	if l.CPUQuota != 0 {
+		quota = uint64(l.CPUQuota) * 10_000 // microseconds per second
+	}
+	if l.IOWeight != 0 {
+		weight = uint64(l.IOWeight)
+	}
+	property := func(name string, v uint64) dbus.Property {
+		return dbus.Property{Name: name, Value: godbus.MakeVariant(v)}
+	}
+	return []dbus.Property{
+		property("MemoryMax", orMost(uint64(l.MemoryMax))), property("CPUQuotaPerSecUSec", quota),
+		property("TasksMax", tasks), property("IOWeight", weight),
+	}
+}
+
+// Forget implements supervise.Keeper.
+func (s *Supervisor) Forget(n container.Name) error {
+	dir := filepath.Dir(s.dropIn(n))
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(os.RemoveAll(dir), s.reload(context.Background()))
+}
+
+// Kept implements supervise.Keeper.
+func (s *Supervisor) Kept() ([]container.Name, error) {
+	units, err := s.conn.ListUnitsByPatternsContext(context.Background(), nil, []string{s.Paths.Instance() + "@*.service"})
+	if err != nil {
+		return nil, fmt.Errorf("list units: %w", err)
+	}
+	var out []container.Name
+	for _, u := range units {
+		instance := strings.TrimSuffix(strings.TrimPrefix(u.Name, s.Paths.Instance()+"@"), ".service")
+		if n, err := container.ParseName(unescape(instance)); err == nil {
+			out = append(out, n)
+		}
+	}
+	return out, nil
+}
+
+// RestoreSettings implements supervise.Keeper: the machine's settings are
+// those of its owner.
+func (s *Supervisor) RestoreSettings() error { return nil }

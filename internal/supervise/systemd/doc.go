@@ -1,0 +1,5 @@
+// Package systemd is the supervisor for machines whose PID 1 is systemd: each
+// container is an instance of one template unit, whose main process is
+// systemd-nspawn itself. berth writes a drop-in for each container, asks for
+// jobs over D-Bus and hears how they end; it keeps no process of its own.
+package systemd

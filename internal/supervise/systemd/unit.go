@@ -1,0 +1,151 @@
+package systemd
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// Template is the name of the template unit for the containers of paths.
+func Template(paths state.Paths) string { return paths.Instance() + "@.service" }
+
+// Unit is the name of a container's unit.
+func Unit(paths state.Paths, n container.Name) string {
+	return paths.Instance() + "@" + escape(string(n)) + ".service"
+}
+
+// escape is what systemd-escape(1) does with a name, which has nothing to
+// escape but dashes.
+func escape(name string) string { return strings.ReplaceAll(name, "-", `\x2d`) }
+
+// unescape is the name in an instance's name.
+func unescape(instance string) string { return strings.ReplaceAll(instance, `\x2d`, "-") }
+
+// TemplateText is the content of the template unit, for the berth at program.
+func TemplateText(paths state.Paths, program string) string {
+	run, cleanUp := quote(program)+" run %I", "RuntimeDirectory=berth/containers/%I\nRuntimeDirectoryMode=0700\n"
+	if paths.Root != "/" {
+		run = quote(program) + " --root " + quote(paths.Root) + " run %I"
+		cleanUp = "ExecStopPost=rm -rf --one-file-system " + quote(paths.Runs()+"/") + "%I\n"
+	}
+	return `[Unit]
+Description=Container %I
+Documentation=man:berth(1)
+After=network.target systemd-machined.service
+PartOf=machines.target
+Before=machines.target
+
+[Service]
+# systemd-nspawn takes the place of berth, and passes the guest's READY=1 on.
+Type=notify
+NotifyAccess=main
+ExecStart=` + run + `
+` + cleanUp + `# What the root is made of is mounted for this unit alone.
+PrivateMounts=yes
+Slice=machine.slice
+Delegate=yes
+TasksMax=16384
+# The guest's init is asked to shut down, by systemd-nspawn.
+KillMode=mixed
+TimeoutStopSec=90s
+# How long a guest may take to be ready is for berth to say, which knows one
+# that is busy with an offline upgrade.
+TimeoutStartSec=infinity
+Restart=on-failure
+RestartSec=1s
+RestartForceExitStatus=133
+SuccessExitStatus=133
+DevicePolicy=closed
+DeviceAllow=char-pts rw
+DeviceAllow=/dev/net/tun rwm
+SyslogIdentifier=berth-%I
+`
+}
+
+// DropInText is what the unit of one container has beyond the template.
+func DropInText(paths state.Paths, rec *state.Record) string {
+	var b strings.Builder
+	b.WriteString("# Made by berth for this container; changes are lost.\n[Unit]\n")
+	mounts := []string{paths.Container(rec.Name), paths.Images()}
+	for _, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
+		mounts = append(mounts, rec.Spec.BindMounts[target].HostPath)
+	}
+	for _, m := range mounts {
+		fmt.Fprintf(&b, "RequiresMountsFor=%s\n", quote(filepath.Clean(m)))
+	}
+	for _, d := range rec.Spec.DependsOn {
+		fmt.Fprintf(&b, "After=%s\n", Unit(paths, d))
+	}
+	b.WriteString("\n[Service]\n")
+	for _, l := range limitLines(rec.Spec.Limits) {
+		b.WriteString(l + "\n")
+	}
+	for _, d := range rec.Spec.AllowedDevices {
+		modifier := d.Modifier
+		if modifier == "" {
+			modifier = "rwm"
+		}
+		fmt.Fprintf(&b, "DeviceAllow=%s %s\n", quote(d.Node), modifier)
+	}
+	return b.String()
+}
+
+// limitLines are limits as settings of systemd.resource-control(5).
+func limitLines(l container.Limits) []string {
+	var out []string
+	if l.MemoryMax != 0 {
+		out = append(out, fmt.Sprintf("MemoryMax=%d", l.MemoryMax))
+	}
+	if l.CPUQuota != 0 {
+		out = append(out, fmt.Sprintf("CPUQuota=%d%%", l.CPUQuota))
+	}
+	if l.TasksMax != 0 {
+		out = append(out, fmt.Sprintf("TasksMax=%d", l.TasksMax))
+	}
+	if l.IOWeight != 0 {
+		out = append(out, fmt.Sprintf("IOWeight=%d", l.IOWeight))
+	}
+	return out
+}
+
+// quote protects a word in a unit file; see systemd.syntax(7). Per cent signs
+// would be specifiers, and dollars variables.
+func quote(s string) string {
+	s = strings.NewReplacer("%", "%%", "$", "$$", `\`, `\\`, `"`, `\"`).Replace(s)
+	if strings.ContainsAny(s, " \t\"';\\") {
+		return `"` + s + `"`
+	}
+	return s
+}
+
+// AutostartText is the unit that starts containers at boot, a few at a time
+// and in the order of dependsOn.
+func AutostartText(program string) string {
+	return `[Unit]
+Description=Containers that start at boot
+Documentation=man:berth(1)
+After=network.target dbus.service
+Wants=network.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=` + quote(program) + ` start --autostart
+TimeoutStartSec=infinity
+
+[Install]
+WantedBy=multi-user.target
+`
+}
+
+// AutostartUnit is its name.
+const AutostartUnit = "berth-autostart.service"
+
+// stopGrace is what systemd is given beyond a guest's time to shut down.
+const stopGrace = 10 * time.Second
