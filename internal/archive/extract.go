@@ -14,7 +14,7 @@ import (
 type Options struct {
 	MaxBytes   int64            // apparent size of all files together; 0: no limit
 	MaxEntries int64            // 0: no limit
-	Owner      *Owner           // owns everything, instead of the archive's owners
+	Owner      *Owner           // owns everything, instead of the archive's owners, and no file acts with its rights
 	Progress   func(done int64) // told now and then how many bytes of content there are; may be nil
 }
 
