@@ -129,8 +129,8 @@ func receiveTree(ctx context.Context, r io.Reader, path string, o Options) error
 // receiveFile unpacks beside the place where the file belongs, and moves it
 // there when it is whole.
 func receiveFile(ctx context.Context, r io.Reader, path string, o Options) (err error) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a directory", path)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is there already, and not a regular file", path)
 	}
 	staging, err := os.MkdirTemp(filepath.Dir(path), ".berth-cp-*")
 	if err != nil {
