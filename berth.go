@@ -78,7 +78,9 @@ func (h *Host) Spec(n container.Name) (container.Spec, container.Owner, error) {
 }
 
 // Plan says what Apply would do.
-func (h *Host) Plan(w Wish) (container.Plan, error) { return h.engine.Plan(w) }
+func (h *Host) Plan(ctx context.Context, w Wish) (container.Plan, error) {
+	return h.engine.Plan(ctx, w)
+}
 
 // Apply carries out a plan for w, and returns when what it started is ready.
 func (h *Host) Apply(ctx context.Context, w Wish, p container.Plan) error {
@@ -91,6 +93,12 @@ func (h *Host) Start(ctx context.Context, n container.Name) error { return h.eng
 // Stop shuts a guest down, and kills it after limit.
 func (h *Host) Stop(ctx context.Context, n container.Name, limit time.Duration) error {
 	return h.engine.Stop(ctx, n, limit)
+}
+
+// StopOrder sorts containers into groups to stop one after the other: those
+// that depend on others first.
+func (h *Host) StopOrder(names []container.Name) ([][]container.Name, error) {
+	return h.engine.StopOrder(names)
 }
 
 // Restart stops a container and starts it.

@@ -52,7 +52,7 @@ func ParseImageRef(s string) (ImageRef, error) {
 			return ImageRef{}, fmt.Errorf("debian has no suite %q here: write %s", arg, strings.Join(debianSuites, " or "))
 		}
 	default:
-		return ImageRef{}, fmt.Errorf("image kind %q is none of dir, tar, debian", kind)
+		return ImageRef{}, fmt.Errorf("%q is of none of the kinds dir, tar and debian", s)
 	}
 	return r, nil
 }

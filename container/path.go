@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // MaxPathLen is PATH_MAX of the kernel, without the terminating zero.
@@ -19,6 +20,8 @@ func ParsePath(s string) (string, error) {
 		return "", fmt.Errorf("the path is empty")
 	case len(s) > MaxPathLen:
 		return "", fmt.Errorf("the path has %d bytes, at most %d are allowed", len(s), MaxPathLen)
+	case !utf8.ValidString(s):
+		return "", fmt.Errorf("%q is not UTF-8 text", s)
 	case !path.IsAbs(s):
 		return "", fmt.Errorf("%q is not an absolute path", s)
 	case strings.ContainsFunc(s, unicode.IsControl):
@@ -30,7 +33,7 @@ func ParsePath(s string) (string, error) {
 }
 
 // ownMounts are where systemd-nspawn mounts its own file systems.
-var ownMounts = []string{"/proc", "/sys", "/dev", "/run/host"}
+var ownMounts = []string{"/proc", "/sys", "/run/host", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console", "/dev/hugepages"}
 
 // ParseMountPoint returns s if something can be mounted there in a guest: a
 // path of ParsePath that is not "/" nor a place of systemd-nspawn's own.
@@ -42,6 +45,8 @@ func ParseMountPoint(s string) (string, error) {
 	switch {
 	case p == "/":
 		return "", fmt.Errorf("%q is the guest's root, which the image gives", p)
+	case p == "/dev":
+		return "", fmt.Errorf("%q is mounted by systemd-nspawn itself; a path below it is fine", p)
 	case p == "/run":
 		return "", fmt.Errorf("%q belongs to the guest's init; a directory below it is fine", p)
 	case slices.ContainsFunc(ownMounts, func(own string) bool { return below(p, own) }):

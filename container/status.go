@@ -52,3 +52,9 @@ const OwnerCLI Owner = "cli"
 
 // OwnerFile is the owner of the containers of the declaration at path.
 func OwnerFile(path string) Owner { return Owner("file:" + path) }
+
+// Usage is what a guest takes of the host.
+type Usage struct {
+	Memory   uint64 // bytes
+	OOMKills uint64 // processes that the kernel killed for want of memory
+}

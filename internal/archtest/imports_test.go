@@ -19,7 +19,7 @@ var levels = [][]string{
 	{"internal/engine"},
 	{"."},
 	{"internal/cli"},
-	{"cmd/berth"},
+	{"cmd/berth", "bench", "test/e2e", "test/e2e/tinyinit", "test/hosts"},
 }
 
 // only are packages that import less than their level would let them: those

@@ -155,15 +155,9 @@ func (g Group) Frozen() bool {
 	return false
 }
 
-// Usage is what a group takes of the host.
-type Usage struct {
-	Memory   uint64 // bytes
-	OOMKills uint64 // processes that the kernel killed for want of memory
-}
-
 // Usage reads what the group takes; what the host does not count is 0.
-func (g Group) Usage() Usage {
-	var u Usage
+func (g Group) Usage() container.Usage {
+	var u container.Usage
 	t, ok := g.h.controller("memory")
 	if !ok {
 		return u

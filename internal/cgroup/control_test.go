@@ -160,13 +160,13 @@ func TestFreezeUnified(t *testing.T) {
 func TestUsageUnified(t *testing.T) {
 	t.Parallel()
 	g := fake(t, hierarchy{v2: true, controllers: []string{"memory"}})
-	if u := g.Usage(); u != (Usage{}) {
+	if u := g.Usage(); u != (container.Usage{}) {
 		t.Errorf("of nothing: %+v", u)
 	}
 	dir := g.dir(g.h.list[0])
 	must(t, os.WriteFile(dir+"/memory.current", []byte("4096\n"), 0o644))
 	must(t, os.WriteFile(dir+"/memory.events", []byte("low 1\noom 2\noom_kill 3\noom_group_kill 4\n"), 0o644))
-	if u := g.Usage(); u != (Usage{4096, 3}) {
+	if u := g.Usage(); u != (container.Usage{Memory: 4096, OOMKills: 3}) {
 		t.Errorf("got %+v", u)
 	}
 }

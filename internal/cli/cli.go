@@ -4,9 +4,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -52,6 +56,18 @@ func Command() *cobra.Command {
 	return (&app{Streams: Streams{os.Stdin, os.Stdout, os.Stderr}}).command()
 }
 
+// unknownCommand refuses a word that is no command, and names those like it.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("there is no command %q", args[0])
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		return &container.Error{Err: err, Code: container.CodeUsage, Hint: "did you mean " + strings.Join(like, " or ")}
+	}
+	return usageError(err)
+}
+
 // The groups of verbs in the help.
 const (
 	groupDeclare = "declare"
@@ -67,14 +83,15 @@ func (a *app) command() *cobra.Command {
 		Long:          "berth runs full-system Linux containers from a declaration, on any Linux with systemd-nspawn.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
-	root.PersistentFlags().StringVar(&a.root, "root", defaultRoot(), "directory below which berth keeps everything (environment: BERTH_ROOT)")
+	root.PersistentFlags().StringVar(&a.root, "root", "", "directory below which berth keeps everything (default: $BERTH_ROOT, or /)")
+	root.SuggestionsMinimumDistance = 2
 	root.AddGroup(
 		&cobra.Group{ID: groupDeclare, Title: "Containers and their declarations:"},
 		&cobra.Group{ID: groupRun, Title: "Running them:"},
@@ -86,6 +103,11 @@ func (a *app) command() *cobra.Command {
 	a.add(root, groupInside, a.execCmd(), a.shellCmd(), a.loginCmd(), a.logsCmd(), a.cpCmd())
 	a.add(root, groupHost, a.imageCmd(), a.doctorCmd(), a.schemaCmd(), a.versionCmd())
 	root.AddCommand(a.shimCmd(), a.runCmd(), a.packCmd(), a.unpackCmd())
+	for _, c := range root.Commands() {
+		if c.HasSubCommands() {
+			c.Args = unknownCommand
+		}
+	}
 	root.SetHelpCommandGroupID(groupHost)
 	root.SetCompletionCommandGroupID(groupHost)
 	return root
@@ -98,11 +120,9 @@ func (a *app) add(root *cobra.Command, group string, cmds ...*cobra.Command) {
 	}
 }
 
-func defaultRoot() string {
-	if r := os.Getenv("BERTH_ROOT"); r != "" {
-		return r
-	}
-	return "/"
+// rootDir is what --root says, or else the environment.
+func (a *app) rootDir() (string, error) {
+	return filepath.Abs(cmp.Or(a.root, os.Getenv("BERTH_ROOT"), "/"))
 }
 
 // open is the host that the command is about. It needs root.
@@ -110,7 +130,11 @@ func (a *app) open() (*berth.Host, error) {
 	if os.Geteuid() != 0 {
 		return nil, &container.Error{Err: errors.New("this needs root"), Hint: "run it with sudo"}
 	}
-	return berth.Open(berth.Options{Root: a.root, Events: newProgress(a.Err).event})
+	root, err := a.rootDir()
+	if err != nil {
+		return nil, err
+	}
+	return berth.Open(berth.Options{Root: root, Events: newProgress(a.Err).event})
 }
 
 // jsonFlag gives a verb that answers the flag --json.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,9 @@ func (s *sources) wishFlags(c *cobra.Command) {
 
 // wish reads the declarations.
 func (a *app) wish(h *berth.Host, s sources) (berth.Wish, error) {
+	if s.prune && slices.Contains(s.files, "-") {
+		return berth.Wish{}, usageError(errors.New("--prune needs a declaration that is a file: the containers of the standard input are those of the command line"))
+	}
 	all, err := a.read(h, s.files)
 	if err != nil {
 		return berth.Wish{}, err
@@ -71,7 +75,7 @@ func (a *app) planCmd() *cobra.Command {
 	var s sources
 	c := a.jsonFlag(&cobra.Command{
 		Use: "plan", Short: "Show what apply would do", Args: argsError(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {
 				return err
@@ -80,7 +84,7 @@ func (a *app) planCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := h.Plan(w)
+			p, err := h.Plan(cmd.Context(), w)
 			if err != nil {
 				return err
 			}
@@ -110,6 +114,9 @@ func (a *app) upCmd() *cobra.Command {
 	c := a.yesFlag(&cobra.Command{
 		Use: "up", Short: "Apply the berth.yaml of this folder", Args: argsError(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := declarationHere(); err != nil {
+				return err
+			}
 			s.files = []string{here}
 			return a.apply(cmd.Context(), s)
 		},
@@ -120,6 +127,19 @@ func (a *app) upCmd() *cobra.Command {
 
 // here is the declaration of the working directory.
 const here = "berth.yaml"
+
+// declarationHere is its absolute path.
+func declarationHere() (string, error) {
+	path, err := filepath.Abs(here)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", &container.Error{Err: errors.New("this folder has no berth.yaml"), Code: container.CodeUsage,
+			Hint: "go to a folder that has one, or name another declaration: berth apply -f FILE"}
+	}
+	return path, nil
+}
 
 func (a *app) apply(ctx context.Context, s sources) error {
 	h, err := a.open()
@@ -136,7 +156,7 @@ func (a *app) apply(ctx context.Context, s sources) error {
 // carryOut shows the plan for a wish, asks where somebody would notice, and
 // applies it.
 func (a *app) carryOut(ctx context.Context, h *berth.Host, w berth.Wish) error {
-	p, err := h.Plan(w)
+	p, err := h.Plan(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -164,12 +184,9 @@ func (a *app) downCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path, err := filepath.Abs(here)
+			path, err := declarationHere()
 			if err != nil {
 				return err
-			}
-			if _, err := os.Stat(path); err != nil {
-				return &container.Error{Err: errors.New("this folder has no berth.yaml"), Code: container.CodeUsage, Hint: "go to a folder that has one"}
 			}
 			return a.stopOwned(cmd.Context(), h, container.OwnerFile(path))
 		},
@@ -187,5 +204,5 @@ func (a *app) stopOwned(ctx context.Context, h *berth.Host, owner container.Owne
 			names = append(names, n)
 		}
 	}
-	return a.each(names, "stopped", func(n container.Name) error { return h.Stop(ctx, n, berth.StopLimit) })
+	return a.stop(ctx, h, names, berth.StopLimit)
 }

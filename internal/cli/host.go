@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -76,25 +75,21 @@ func (a *app) versionCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use: "version", Short: "Print the version of berth", Args: argsError(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			info, ok := debug.ReadBuildInfo()
-			if !ok {
-				return errors.New("this berth was built without build information")
-			}
+			v := buildVersion()
 			if a.json {
-				return a.printJSON(map[string]string{"version": info.Main.Version, "go": runtime.Version(), "revision": revision(info)})
+				return a.printJSON(map[string]string{"version": v, "go": runtime.Version()})
 			}
-			fmt.Fprintf(a.Out, "berth %s %s %s\n", info.Main.Version, revision(info), runtime.Version())
+			fmt.Fprintf(a.Out, "berth %s %s\n", v, runtime.Version())
 			return nil
 		},
 	})
 }
 
-// revision is the commit that a build is of.
-func revision(info *debug.BuildInfo) string {
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(12, len(s.Value))]
-		}
+// buildVersion is the version that this program was built as.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
 	}
-	return "unknown"
+	return info.Main.Version
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) imageCmd() *cobra.Command {
-	c := &cobra.Command{Use: "image", Short: "List, import and remove images", Args: argsError(cobra.NoArgs),
+	c := &cobra.Command{Use: "image", Short: "List, import and remove images",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	c.AddCommand(a.imageLsCmd(), a.imageImportCmd(), a.imageRmCmd(), a.imagePruneCmd())
 	return c
@@ -36,7 +36,7 @@ func (a *app) imageLsCmd() *cobra.Command {
 
 func (a *app) printImages(all []berth.Image) error {
 	if a.json {
-		return a.printJSON(all)
+		return a.printJSON(append([]berth.Image{}, all...)) // none is [], not null
 	}
 	rows := [][]string{{"DIGEST", "SIZE", "CREATED", "SYSTEM", "REFERENCES"}}
 	for _, i := range all {

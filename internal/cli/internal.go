@@ -1,11 +1,10 @@
 package cli
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
@@ -13,22 +12,35 @@ import (
 
 // The commands that berth runs itself.
 
-func (a *app) paths() state.Paths { return state.Paths{Root: a.root} }
+func (a *app) paths() (state.Paths, error) {
+	root, err := a.rootDir()
+	return state.Paths{Root: root}, err
+}
+
+// supervisor is the embedded one, and the container that a shim is for.
+func (a *app) supervisor(name string) (*embedded.Supervisor, container.Name, error) {
+	n, err := container.ParseName(name)
+	if err != nil {
+		return nil, "", err
+	}
+	paths, err := a.paths()
+	if err != nil {
+		return nil, "", err
+	}
+	h, err := cgroup.Mounted()
+	return embedded.New(paths, h), n, err
+}
 
 // shimCmd is the process beside a container under the embedded supervisor.
 func (a *app) shimCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "shim NAME", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			n, err := container.ParseName(args[0])
+			s, n, err := a.supervisor(args[0])
 			if err != nil {
 				return err
 			}
-			s, err := embedded.New(a.paths())
-			if err != nil {
-				return err
-			}
-			return s.RunShim(n, os.NewFile(3, "report"))
+			return s.RunShim(n)
 		},
 	}
 }
@@ -40,16 +52,12 @@ func (a *app) runCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "run NAME", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			n, err := container.ParseName(args[0])
+			s, n, err := a.supervisor(args[0])
 			if err != nil {
 				return err
 			}
 			if !inShim {
-				return launch.Run(a.paths(), n)
-			}
-			s, err := embedded.New(a.paths())
-			if err != nil {
-				return err
+				return launch.Run(s.Paths, n)
 			}
 			return s.Launch(n, lost)
 		},

@@ -16,17 +16,9 @@ func (a *app) many(use, short, done string, extra func(*cobra.Command), f func(c
 	var s selection
 	c := &cobra.Command{
 		Use: use + " NAME...", Short: short, ValidArgsFunction: a.complete,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := a.open()
-			if err != nil {
-				return err
-			}
-			names, err := s.names(h, args)
-			if err != nil {
-				return err
-			}
-			return a.each(names, done, func(n container.Name) error { return f(cmd.Context(), h, n) })
-		},
+		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
+			return a.each(names, done, func(n container.Name) error { return f(ctx, h, n) })
+		}),
 	}
 	s.flags(c)
 	if extra != nil {
@@ -48,9 +40,25 @@ func timeoutFlag(limit *time.Duration) func(*cobra.Command) {
 }
 
 func (a *app) stopCmd() *cobra.Command {
+	var s selection
 	var limit time.Duration
-	return a.many("stop", "Shut guests down", "stopped", timeoutFlag(&limit),
-		func(ctx context.Context, h *berth.Host, n container.Name) error { return h.Stop(ctx, n, limit) })
+	c := &cobra.Command{
+		Use: "stop NAME...", Short: "Shut guests down", ValidArgsFunction: a.complete,
+		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
+			return a.stop(ctx, h, names, limit)
+		}),
+	}
+	s.flags(c)
+	timeoutFlag(&limit)(c)
+	return c
+}
+
+func (a *app) stop(ctx context.Context, h *berth.Host, names []container.Name, limit time.Duration) error {
+	groups, err := h.StopOrder(names)
+	if err != nil {
+		return err
+	}
+	return a.inGroups(groups, "stopped", func(n container.Name) error { return h.Stop(ctx, n, limit) })
 }
 
 func (a *app) restartCmd() *cobra.Command {
@@ -79,21 +87,17 @@ func (a *app) destroyCmd() *cobra.Command {
 	var limit time.Duration
 	c := a.yesFlag(&cobra.Command{
 		Use: "destroy NAME...", Short: "Remove containers with everything their guests wrote; bind mounts are not touched", ValidArgsFunction: a.complete,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := a.open()
-			if err != nil {
-				return err
-			}
-			names, err := s.names(h, args)
-			if err != nil {
-				return err
-			}
+		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
 			ok, err := a.agreed(fmt.Sprintf("Remove %s and all that is in it?", list(names)))
 			if err != nil || !ok {
 				return err
 			}
-			return a.each(names, "destroyed", func(n container.Name) error { return h.Destroy(cmd.Context(), n, limit) })
-		},
+			groups, err := h.StopOrder(names)
+			if err != nil {
+				return err
+			}
+			return a.inGroups(groups, "destroyed", func(n container.Name) error { return h.Destroy(ctx, n, limit) })
+		}),
 	})
 	s.flags(c)
 	timeoutFlag(&limit)(c)
@@ -106,27 +110,18 @@ func (a *app) waitCmd() *cobra.Command {
 	var limit time.Duration
 	c := &cobra.Command{
 		Use: "wait NAME...", Short: "Wait until containers are ready, or stopped", ValidArgsFunction: a.complete,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
 			want, ok := map[string]container.State{"ready": container.Running, "stopped": container.Stopped}[state]
 			if !ok {
 				return usageError(fmt.Errorf("--for %q is neither ready nor stopped", state))
 			}
-			h, err := a.open()
-			if err != nil {
-				return err
-			}
-			names, err := s.names(h, args)
-			if err != nil {
-				return err
-			}
-			ctx := cmd.Context()
 			if limit > 0 {
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, limit)
 				defer cancel()
 			}
 			return a.each(names, state, func(n container.Name) error { return h.Await(ctx, n, want) })
-		},
+		}),
 	}
 	s.flags(c)
 	c.Flags().StringVar(&state, "for", "ready", "`STATE` to wait for: ready or stopped")

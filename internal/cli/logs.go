@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,18 +23,10 @@ func (a *app) logsCmd() *cobra.Command {
 	var lines int
 	c := &cobra.Command{
 		Use: "logs NAME...", Short: "Show what guests wrote to their consoles", ValidArgsFunction: a.complete,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := a.open()
-			if err != nil {
-				return err
-			}
-			names, err := s.names(h, args)
-			if err != nil {
-				return err
-			}
+		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
 			p := &logPrinter{out: a.Out, raw: raw, prefix: len(names) > 1}
-			return p.all(cmd.Context(), h, names, lines, follow)
-		},
+			return p.all(ctx, h, names, lines, follow)
+		}),
 	}
 	s.flags(c)
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on")
@@ -97,7 +87,11 @@ func (p *logPrinter) one(ctx context.Context, n container.Name, path string, lin
 	return t.follow(ctx, w)
 }
 
+// watchLog watches the directory of a log, which need not be there yet.
 func watchLog(path string) (*fsnotify.Watcher, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
@@ -118,116 +112,6 @@ func (p *logPrinter) line(n container.Name, line []byte) {
 		fmt.Fprintf(p.out, "%s  ", n)
 	}
 	fmt.Fprintf(p.out, "%s\n", line)
-}
-
-// skipTo puts f at the beginning of its last n lines; all of them if n is
-// negative.
-func skipTo(f *os.File, n int) error {
-	if n < 0 {
-		return nil
-	}
-	var starts []int64
-	at := int64(0)
-	for r := bufio.NewReader(f); ; {
-		line, err := r.ReadSlice('\n')
-		if len(line) > 0 && (len(starts) == 0 || line[len(line)-1] == '\n') {
-			starts = append(starts, at)
-		}
-		at += int64(len(line))
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil {
-			break
-		}
-	}
-	from := at
-	if len(starts) > 0 && n > 0 {
-		from = starts[max(0, len(starts)-n)]
-	}
-	_, err := f.Seek(from, io.SeekStart)
-	return err
-}
-
-// tail reads a file as it grows.
-type tail struct {
-	path  string
-	file  *os.File // nil until there is one
-	rest  []byte   // the beginning of a line whose end is not there yet
-	print func(line []byte)
-}
-
-// read prints the whole lines that have come.
-func (t *tail) read() error {
-	if t.file == nil {
-		return nil
-	}
-	if info, err := t.file.Stat(); err == nil { // emptied, as the log is when it has grown long
-		if at, err := t.file.Seek(0, io.SeekCurrent); err == nil && at > info.Size() {
-			if _, err := t.file.Seek(0, io.SeekStart); err != nil {
-				return err
-			}
-		}
-	}
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := t.file.Read(buf)
-		t.rest = append(t.rest, buf[:n]...)
-		t.lines()
-		if err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-}
-
-// maxLine is how much of a line without end is kept.
-const maxLine = 64 << 10
-
-func (t *tail) lines() {
-	for {
-		line, rest, ok := bytes.Cut(t.rest, []byte("\n"))
-		if !ok && len(t.rest) < maxLine {
-			return
-		}
-		t.print(bytes.TrimRight(line, "\r"))
-		t.rest = rest
-	}
-}
-
-func (t *tail) flush() {
-	if len(t.rest) > 0 {
-		t.print(t.rest)
-		t.rest = nil
-	}
-}
-
-func (t *tail) follow(ctx context.Context, w *fsnotify.Watcher) error {
-	for {
-		select {
-		case <-ctx.Done():
-			t.flush()
-			return nil
-		case err := <-w.Errors:
-			return err
-		case e := <-w.Events:
-			if e.Name != t.path {
-				continue
-			}
-		}
-		if t.file == nil {
-			f, err := os.Open(t.path)
-			if err != nil {
-				continue
-			}
-			defer f.Close()
-			t.file = f
-		}
-		if err := t.read(); err != nil {
-			return err
-		}
-	}
 }
 
 // harmless is a line of a guest without what would make a terminal do

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,26 +38,69 @@ func (s *selection) names(h *berth.Host, args []string) ([]container.Name, error
 	return names, err
 }
 
+// onMany is what a verb does that is for many containers.
+func (a *app) onMany(s *selection, f func(context.Context, *berth.Host, []container.Name) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		h, err := a.open()
+		if err != nil {
+			return err
+		}
+		names, err := s.names(h, args)
+		if err != nil {
+			return err
+		}
+		return f(cmd.Context(), h, names)
+	}
+}
+
+// onOne is what a verb does that is for the container in its first argument;
+// it gets the other arguments too.
+func (a *app) onOne(f func(context.Context, *berth.Host, container.Name, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		h, err := a.open()
+		if err != nil {
+			return err
+		}
+		n, err := one(h, args[0])
+		if err != nil {
+			return err
+		}
+		return f(cmd.Context(), h, n, args[1:])
+	}
+}
+
 // each does one thing to many containers, some at a time, and prints a line
 // for each on the error stream, and with more than one a summary.
 func (a *app) each(names []container.Name, done string, f func(container.Name) error) error {
-	errs := berth.Each(names, func(n container.Name) error {
-		err := f(n)
-		if err == nil {
-			a.say("%s: %s", n, done)
-		}
-		return named(n, err)
-	})
-	failed := 0
-	for _, err := range errs {
-		if err != nil {
-			failed++
+	return a.inGroups([][]container.Name{names}, done, f)
+}
+
+// inGroups is each for groups of containers, one group after the other.
+func (a *app) inGroups(groups [][]container.Name, done string, f func(container.Name) error) error {
+	var errs []error
+	total, failed := 0, 0
+	for _, names := range groups {
+		for _, err := range berth.Each(names, func(n container.Name) error { return a.tell(n, done, f(n)) }) {
+			total++
+			if err != nil {
+				failed++
+				errs = append(errs, err)
+			}
 		}
 	}
-	if len(names) > 1 {
-		a.say("%d %s, %d failed", len(names)-failed, done, failed)
+	if total > 1 {
+		a.say("%d %s, %d failed", total-failed, done, failed)
 	}
 	return errors.Join(errs...)
+}
+
+// tell says that something was done to a container, or names it in the error.
+func (a *app) tell(n container.Name, done string, err error) error {
+	if err != nil {
+		return named(n, err)
+	}
+	a.say("%s: %s", n, done)
+	return nil
 }
 
 // named puts a container's name before an error that does not have it.

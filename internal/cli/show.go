@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -66,35 +67,29 @@ func (a *app) statusCmd() *cobra.Command {
 	var s selection
 	c := a.jsonFlag(&cobra.Command{
 		Use: "status NAME...", Short: "Show what containers are doing", ValidArgsFunction: a.complete,
-		RunE: func(_ *cobra.Command, args []string) error {
-			h, err := a.open()
-			if err != nil {
-				return err
-			}
-			names, err := s.names(h, args)
-			if err != nil {
-				return err
-			}
-			all, err := h.List(names)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(all)
-			}
-			for i, st := range all {
-				if i > 0 {
-					fmt.Fprintln(a.Out)
-				}
-				if err := table(a.Out, statusRows(st)); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		RunE: a.onMany(&s, func(_ context.Context, h *berth.Host, names []container.Name) error { return a.status(h, names) }),
 	})
 	s.flags(c)
 	return c
+}
+
+func (a *app) status(h *berth.Host, names []container.Name) error {
+	all, err := h.List(names)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(all)
+	}
+	for i, s := range all {
+		if i > 0 {
+			fmt.Fprintln(a.Out)
+		}
+		if err := table(a.Out, statusRows(s)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func statusRows(s container.Status) [][]string {
@@ -167,16 +162,8 @@ func (a *app) showCmd() *cobra.Command {
 func (a *app) whyCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use: "why NAME", Short: "Tell why a container is as it is", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := a.open()
-			if err != nil {
-				return err
-			}
-			n, err := one(h, args[0])
-			if err != nil {
-				return err
-			}
-			lines, err := h.Why(cmd.Context(), n)
+		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
+			lines, err := h.Why(ctx, n)
 			if err != nil {
 				return err
 			}
@@ -185,6 +172,6 @@ func (a *app) whyCmd() *cobra.Command {
 			}
 			fmt.Fprintln(a.Out, strings.Join(lines, "\n"))
 			return nil
-		},
+		}),
 	})
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,30 +41,11 @@ func (a *app) createCmd() *cobra.Command {
 			if err != nil {
 				return usageError(err)
 			}
-			if _, _, err := h.Spec(n); err == nil {
-				return &container.Error{Subject: string(n), Err: container.ErrExists, Hint: fmt.Sprintf("berth set %s KEY=VALUE changes it", n)}
-			}
 			spec, err := assign(container.DefaultSpec(), args[1:], givenSources(cmd))
 			if err != nil {
 				return err
 			}
-			w := berth.Wish{Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}}
-			p, err := h.Plan(w)
-			if err != nil {
-				return err
-			}
-			if err := h.Apply(cmd.Context(), w, p); err != nil {
-				return err
-			}
-			a.say("%s: created", n)
-			if !start && !spec.AutoStart {
-				return nil
-			}
-			if err := h.Start(cmd.Context(), n); err != nil {
-				return named(n, err)
-			}
-			a.say("%s: ready", n)
-			return nil
+			return a.create(cmd.Context(), h, n, spec, start)
 		},
 	}
 	for _, f := range sourceFlags() {
@@ -71,6 +53,26 @@ func (a *app) createCmd() *cobra.Command {
 	}
 	c.Flags().BoolVar(&start, "start", false, "start it")
 	return c
+}
+
+// create makes a container, and starts it if that is wanted.
+func (a *app) create(ctx context.Context, h *berth.Host, n container.Name, spec container.Spec, start bool) error {
+	if _, _, err := h.Spec(n); err == nil {
+		return &container.Error{Subject: string(n), Err: container.ErrExists, Hint: fmt.Sprintf("berth set %s KEY=VALUE changes it", n)}
+	}
+	w := berth.Wish{Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}}
+	p, err := h.Plan(ctx, w)
+	if err != nil {
+		return err
+	}
+	if err := h.Apply(ctx, w, p); err != nil {
+		return err
+	}
+	a.say("%s: created", n)
+	if !start && !spec.AutoStart {
+		return nil
+	}
+	return a.tell(n, "ready", h.Start(ctx, n))
 }
 
 // givenSources are the flags of create as assignments.
@@ -103,32 +105,24 @@ func (a *app) setCmd() *cobra.Command {
 	c := a.yesFlag(&cobra.Command{
 		Use: "set NAME KEY=VALUE...", Short: "Change keys of a container", ValidArgsFunction: a.complete, Args: argsError(cobra.MinimumNArgs(2)),
 		Example: "  berth set web limits.memoryMax=1G\n  berth set web labels.tier=front tmpfs+=/scratch\n  berth set web limits.memoryMax=",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := a.open()
-			if err != nil {
-				return err
-			}
-			n, err := one(h, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, args []string) error {
 			spec, _, err := h.Spec(n)
 			if err != nil {
 				return err
 			}
-			if spec, err = assign(spec, args[1:], nil); err != nil {
+			if spec, err = assign(spec, args, nil); err != nil {
 				return err
 			}
-			return a.change(cmd, h, n, spec, adopt)
-		},
+			return a.change(ctx, h, n, spec, adopt)
+		}),
 	})
 	c.Flags().BoolVar(&adopt, "adopt", false, "take the container over from its declaration")
 	return c
 }
 
 // change gives a container a new spec.
-func (a *app) change(cmd *cobra.Command, h *berth.Host, n container.Name, spec container.Spec, adopt bool) error {
-	return a.carryOut(cmd.Context(), h, berth.Wish{Adopt: adopt,
+func (a *app) change(ctx context.Context, h *berth.Host, n container.Name, spec container.Spec, adopt bool) error {
+	return a.carryOut(ctx, h, berth.Wish{Adopt: adopt, KeepImages: true,
 		Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}})
 }
 
@@ -136,15 +130,7 @@ func (a *app) editCmd() *cobra.Command {
 	var adopt bool
 	c := a.yesFlag(&cobra.Command{
 		Use: "edit NAME", Short: "Change a container in an editor", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := a.open()
-			if err != nil {
-				return err
-			}
-			n, err := one(h, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
 			spec, owner, err := h.Spec(n)
 			if err != nil {
 				return err
@@ -157,8 +143,8 @@ func (a *app) editCmd() *cobra.Command {
 			if err != nil || !changed {
 				return err
 			}
-			return a.change(cmd, h, n, next, adopt)
-		},
+			return a.change(ctx, h, n, next, adopt)
+		}),
 	})
 	c.Flags().BoolVar(&adopt, "adopt", false, "take the container over from its declaration")
 	return c

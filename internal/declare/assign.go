@@ -1,9 +1,11 @@
 package declare
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/berth-containers/berth/container"
 )
@@ -73,7 +75,7 @@ func Assign(base container.Spec, dir string, sets ...Assignment) (container.Spec
 	for i, a := range sets {
 		pos := Position{File: a.Origin, order: i + 1}
 		if err := apply(root, &top, a, pos); err != nil {
-			report(&Problem{Pos: pos, Key: a.Key, Err: err, Hint: hintOf(err)})
+			report(&Problem{Pos: pos, Key: short(a.Key), Err: err, Hint: hintOf(err)})
 		}
 	}
 	r := &reader{dir: filepath.Clean(dir), report: report}
@@ -86,6 +88,9 @@ func Assign(base container.Spec, dir string, sets ...Assignment) (container.Spec
 
 // apply changes the tree of a Spec by one assignment.
 func apply(root *value, top *schema, a Assignment, pos Position) error {
+	if !utf8.ValidString(a.Key + a.Value) {
+		return errors.New("this is not UTF-8 text")
+	}
 	s, err := find(root, top, a.Key, pos)
 	if err != nil {
 		return err

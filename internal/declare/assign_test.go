@@ -89,6 +89,7 @@ func TestParseAssignmentsErrors(t *testing.T) {
 		{"imgae=debian:trixie", `argument 1: imgae: unknown key; did you mean "image"?`},
 		{"limits.memory=1G", `argument 1: limits.memory: unknown key`},
 		{"bindMounts./srv.hostpath=/x", `argument 1: bindMounts./srv.hostpath: unknown key; did you mean "hostPath"?`},
+		{"labels.=", `argument 1: labels.: no key is named after the last dot`},
 		{"image.tag=x", `argument 1: image.tag: image has no keys below it`},
 		{"ephemeral+=true", `argument 1: ephemeral: += is for lists`},
 		{"tmpfs-=/x", `argument 1: tmpfs: the list has no item "/x"`},
@@ -103,7 +104,7 @@ func TestParseAssignmentsErrors(t *testing.T) {
 		{"limits=1G|limits.tasksMax=1", "argument 1: limits: expected a map of limits such as memoryMax, got the text \"1G\"\n" +
 			"argument 2: limits.tasksMax: an argument before this one makes limits text instead of a map"},
 		{"config=~", "argument 1: config: image and config are given: keep one, the guest is made of one thing"},
-		{"ephemeral=\xff", "argument 1: ephemeral: the byte 0xff is not UTF-8 text"},
+		{"ephemeral=\xff", "argument 1: ephemeral: this is not UTF-8 text"},
 	} {
 		_, err := ParseAssignments(baseSpec(t), strings.Split(c.args, "|"), "argument", "/work")
 		if err == nil {
@@ -121,6 +122,7 @@ func FuzzParseAssignments(f *testing.F) {
 	f.Add("limits={cpuQuota: 50%}", "limits.memoryMax=2G")
 	f.Add("forwardPorts-={hostPort: 80}", "healthCheck.command=[a, b]")
 	f.Add(`environment.A="x"`, "labels.a.b-=c")
+	f.Add(strings.Repeat("long", 600)+"=x", "labels."+strings.Repeat("long", 600)+"+=x")
 	base := baseSpec(f)
 	f.Fuzz(func(t *testing.T, one, two string) {
 		spec, err := ParseAssignments(base, []string{one, two}, "argument", "/work")

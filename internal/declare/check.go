@@ -54,13 +54,24 @@ func sources() []string { return []string{"image", "flake", "config", "configFil
 func (c checker) source(name Position) {
 	given := slices.DeleteFunc(sources(), func(k string) bool { return !c.given(k) })
 	switch {
-	case len(given) == 0 && misspelled(c.value, sources()): // told already
+	case len(given) == 0 && c.sourceIsTold():
 	case len(given) == 0:
 		c.tell(&Problem{Pos: name, Key: c.at.whole, Err: errors.New("nothing says what the guest is made of"),
 			Hint: "give one of " + or(sources())})
 	case len(given) > 1:
 		c.problem(given[1], "", "%s are given: keep one, the guest is made of one thing", and(given))
 	}
+}
+
+// sourceIsTold reports whether a source is there, but in a way that is told
+// of already: misspelled, or of a wrong type.
+func (c checker) sourceIsTold() bool {
+	for _, s := range sources() {
+		if c.value.member(s) != nil {
+			return true
+		}
+	}
+	return misspelled(c.value, sources(), isKey)
 }
 
 // privateKeys mean something only where the guest has a network of its own.

@@ -124,7 +124,7 @@ func TestInvalid(t *testing.T) {
 	for _, path := range glob(t, "testdata/invalid/*") {
 		texts[filepath.Base(path)] = read(t, path)
 	}
-	for _, path := range glob(t, "testdata/script/*.txtar") {
+	for _, path := range glob(t, "../cli/testdata/invalid/*.txtar") {
 		for _, f := range txtar.Parse(read(t, path)).Files {
 			if filepath.Ext(f.Name) == ".yaml" {
 				texts[filepath.Base(path)+"/"+f.Name] = f.Data
@@ -169,7 +169,7 @@ func FuzzParseYAML(f *testing.F) {
 			f.Add(read(f, path))
 		}
 	}
-	for _, path := range glob(f, "testdata/script/*.txtar") {
+	for _, path := range glob(f, "../cli/testdata/invalid/*.txtar") {
 		for _, file := range txtar.Parse(read(f, path)).Files {
 			f.Add(file.Data)
 		}

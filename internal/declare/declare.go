@@ -114,7 +114,7 @@ func (p *parser) containers(d *Declaration, r *reader, root *value) {
 	}
 	all := root.member("containers")
 	if all == nil {
-		if misspelled(root, []string{"containers"}) {
+		if misspelled(root, []string{"containers"}, isExtension) {
 			return
 		}
 		r.problem(path{}, root.pos, errors.New("the key containers is missing"), startHint)
@@ -147,16 +147,13 @@ func isExtension(key string) bool { return strings.HasPrefix(key, "x-") }
 
 // topHint helps those who forgot the level of containers or of the name.
 func topHint(key string) string {
-	if indexOf(keyNames(), key) >= 0 {
+	if isKey(key) {
 		return "a container's keys stand below containers and its name"
 	}
 	return ""
 }
 
-func keyNames() []string {
-	var names []string
-	for _, k := range container.Keys() {
-		names = append(names, k.Name)
-	}
-	return names
+// isKey reports whether a container has a key of this name.
+func isKey(name string) bool {
+	return slices.ContainsFunc(container.Keys(), func(k container.Key) bool { return k.Name == name })
 }

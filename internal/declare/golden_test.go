@@ -2,13 +2,19 @@ package declare
 
 import (
 	"bytes"
+	"flag"
 	"os"
+	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/berth-containers/berth/container"
 )
+
+var update = flag.Bool("update", false, "write the golden files anew")
 
 func golden(t *testing.T, path string, got []byte) {
 	t.Helper()
@@ -76,4 +82,30 @@ func plainText(v *value) string {
 		return "{}"
 	}
 	return v.text
+}
+
+// FuzzRender holds that any text survives being written and read.
+func FuzzRender(f *testing.F) {
+	for _, s := range []string{"a", " a\n\n", "\n  a\n b", "#", "a: b", "- a", "no", "0x1", "<<", "---", "...", "a\r\nb", "\t\na",
+		"\u2028", "\u0085a\n", "\ufeffa\n", "\x00", "'", `"\"`, "&a *b !c |", "a # b", "1:2:3", "=", "~", "?", "\U0001f600\n"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if !utf8.ValidString(text) || strings.TrimSpace(text) == "" {
+			return
+		}
+		spec := declaredDefaults()
+		spec.Config = text
+		spec.HealthCheck = &container.HealthCheck{Command: []string{"x"}}
+		if !strings.Contains(text, "\x00") {
+			spec.HealthCheck.Command = []string{text}
+			spec.Labels = container.Labels{"a": strings.Map(func(r rune) rune {
+				if unicode.IsControl(r) {
+					return -1
+				}
+				return r
+			}, text)}
+		}
+		checkRender(t, Declared{Name: "web", Spec: spec})
+	})
 }

@@ -102,10 +102,11 @@ func (e unknownName) Error() string {
 	return e.what
 }
 
-// misspelled reports whether a key of v was probably meant to be one of names.
-func misspelled(v *value, names []string) bool {
+// misspelled reports whether a key of v that has no meaning of its own was
+// probably meant to be one of names.
+func misspelled(v *value, names []string, hasMeaning func(string) bool) bool {
 	for _, e := range v.entries {
-		if nearest(e.key, names) != "" {
+		if !hasMeaning(e.key) && nearest(e.key, names) != "" {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package declare
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,12 +18,15 @@ type slot struct {
 // find goes down from v, which s describes, to the key that an assignment
 // names. Maps on the way are made if they are missing.
 func find(v *value, s *schema, key string, pos Position) (slot, error) {
+	if strings.HasSuffix(key, ".") {
+		return slot{}, errors.New("no key is named after the last dot")
+	}
 	name, rest, sub, err := step(s, key)
 	if err != nil || rest == "" {
 		return slot{v, name, sub}, err
 	}
 	if sub.Properties == nil && sub.element() == nil {
-		return slot{}, hinted{fmt.Errorf("%s has no keys below it", name), fmt.Sprintf("write %s=VALUE", name)}
+		return slot{}, hinted{fmt.Errorf("%s has no keys below it", short(name)), fmt.Sprintf("write %s=VALUE", short(name))}
 	}
 	next := v.member(name)
 	if next == nil {
@@ -30,7 +34,7 @@ func find(v *value, s *schema, key string, pos Position) (slot, error) {
 		v.set(name, next)
 	}
 	if next.kind != kindMap {
-		return slot{}, fmt.Errorf("an argument before this one makes %s %v instead of a map", name, next.kind)
+		return slot{}, fmt.Errorf("an argument before this one makes %s %v instead of a map", short(name), next.kind)
 	}
 	return find(next, sub, rest, pos)
 }
@@ -66,7 +70,7 @@ func step(s *schema, key string) (name, rest string, sub *schema, err error) {
 // change adds to a list or removes from it.
 func (s slot) change(a Assignment, v *value) error {
 	if !s.schema.is("array") {
-		return hinted{fmt.Errorf("%s is for lists", a.Op), fmt.Sprintf("write %s=VALUE", a.Key)}
+		return hinted{fmt.Errorf("%s is for lists", a.Op), fmt.Sprintf("write %s=VALUE", short(a.Key))}
 	}
 	items := []*value{v}
 	if v.kind == kindList {

@@ -18,7 +18,7 @@ const maxFile = 1 << 20
 func readText(r io.Reader, file Position) ([]byte, *Problem) {
 	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
-		return nil, &Problem{Pos: file, Err: err}
+		return nil, &Problem{Pos: file, Err: plainError(err)}
 	}
 	if len(b) > maxFile {
 		return nil, &Problem{Pos: file, Hint: "split it into several files",

@@ -13,10 +13,12 @@ import (
 	"runtime"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/image"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
 )
 
@@ -26,12 +28,22 @@ type Engine struct {
 	Images     *image.Store
 	Events     container.EventFunc
 	probe      host.Probe
-	supervisor *embedded.Supervisor
+	supervisor supervisor
+	cgroups    cgroup.Hierarchies
+}
+
+// supervisor is what a supervisor has to be able to do here.
+type supervisor interface {
+	supervise.Supervisor
+	supervise.Killer
+	supervise.Freezer
+	supervise.Limiter
+	supervise.Keeper
 }
 
 // Open returns the engine for the containers below paths. It changes nothing.
 func Open(paths state.Paths, events container.EventFunc) (*Engine, error) {
-	s, err := embedded.New(paths)
+	h, err := cgroup.Mounted()
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +52,10 @@ func Open(paths state.Paths, events container.EventFunc) (*Engine, error) {
 		Images:     image.Open(paths.Images(), image.Options{Events: events}),
 		Events:     events,
 		probe:      host.System(),
-		supervisor: s,
+		supervisor: embedded.New(paths, h),
+		cgroups:    h,
 	}, nil
 }
-
-// Supervisor is who keeps the containers' processes.
-func (e *Engine) Supervisor() *embedded.Supervisor { return e.supervisor }
 
 // locked calls f with the lock of the container n. Only one process at a time
 // changes a container; none takes the lock of a second one meanwhile.

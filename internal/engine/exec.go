@@ -21,10 +21,10 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 		return guest.CodeFailed, &container.Error{Subject: string(n), Err: fmt.Errorf("it is paused"), Hint: fmt.Sprintf("berth resume %s lets it go on", n)}
 	}
 	if obs.Leader == 0 {
-		return guest.CodeFailed, &container.Error{Subject: string(n), Err: fmt.Errorf("%w: it is %s", container.ErrNotRunning, obs.State),
+		return guest.CodeFailed, &container.Error{Subject: string(n), Err: fmt.Errorf("%w (%s)", container.ErrNotRunning, obs.State),
 			Hint: fmt.Sprintf("berth start %s starts it", n)}
 	}
-	g, err := guest.Open(obs.Leader, obs.Started, e.supervisor.Cgroups)
+	g, err := guest.Open(obs.Leader, obs.Started, e.cgroups)
 	if err != nil {
 		return guest.CodeFailed, err
 	}

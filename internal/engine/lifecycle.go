@@ -15,9 +15,12 @@ import (
 // nobody says otherwise: systemd's own DefaultTimeoutStopSec.
 const StopLimit = 90 * time.Second
 
-// Start starts a container that is not alive, and returns when its guest is
-// ready.
+// Start starts a container that is not alive, after those that it depends on,
+// and returns when its guest is ready.
 func (e *Engine) Start(ctx context.Context, n container.Name) error {
+	if err := e.startDependencies(ctx, n); err != nil {
+		return err
+	}
 	err := e.locked(ctx, n, func() error {
 		rec, err := e.record(n)
 		if err != nil {
@@ -71,11 +74,17 @@ func (e *Engine) ready(rec *state.Record) error {
 	return e.checkSources(rec.Spec)
 }
 
-// AwaitReady waits until the guest of a container that was started is ready.
+// AwaitReady waits until the guest of a container that was started is ready,
+// or fails. That it failed before and is being started again does not count.
 func (e *Engine) AwaitReady(ctx context.Context, n container.Name) error {
+	before, err := e.supervisor.Observe(n)
+	if err != nil {
+		return err
+	}
 	obs, err := e.supervisor.Await(ctx, n, func(o supervise.Observation) bool {
 		return o.State == container.Running || o.State == container.Paused || !o.State.Alive() ||
-			o.State == container.Stopping || o.State == container.Restarting
+			o.State == container.Stopping || o.State == container.Unsupervised ||
+			o.State == container.Restarting && o.Restarts > before.Restarts
 	})
 	if err != nil {
 		return err
@@ -84,7 +93,7 @@ func (e *Engine) AwaitReady(ctx context.Context, n container.Name) error {
 	switch obs.State {
 	case container.Running, container.Paused:
 		return nil
-	case container.Failed, container.Restarting:
+	case container.Failed, container.Restarting, container.Unsupervised:
 		return &container.Error{Err: e.cause(obs), Hint: hint, Code: failureCode(obs)}
 	default:
 		return &container.Error{Err: errors.New("it was shut down before it was ready"), Hint: hint}
@@ -140,7 +149,7 @@ func (e *Engine) Terminate(ctx context.Context, n container.Name) error {
 	if _, err := e.Record(n); err != nil {
 		return err
 	}
-	if err := e.supervisor.Kill(n); err != nil {
+	if err := e.supervisor.Kill(ctx, n); err != nil {
 		return err
 	}
 	return e.Stop(ctx, n, 0)

@@ -25,7 +25,8 @@ func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 		errs = append(errs, err)
 	}
 	images, err := e.Images.Sweep(ctx)
-	return append(done, images...), errors.Join(append(errs, err)...)
+	errs = append(errs, err, e.supervisor.RestoreSettings())
+	return append(done, images...), errors.Join(errs...)
 }
 
 // leftover is something that nobody owns any more, unless somebody is just
@@ -62,20 +63,9 @@ func nameOf(dir string) container.Name {
 
 // runtimes are cgroups and runtime directories of containers that do not run.
 func (e *Engine) runtimes() []leftover {
-	names := map[string]bool{}
-	entries, _ := os.ReadDir(e.Paths.Runs())
-	for _, entry := range entries {
-		names[entry.Name()] = true
-	}
-	for _, n := range e.supervisor.Groups() {
-		names[n] = true
-	}
+	names, _ := e.supervisor.Kept()
 	var out []leftover
-	for s := range names {
-		n, err := container.ParseName(s)
-		if err != nil {
-			continue
-		}
+	for _, n := range names {
 		if obs, err := e.supervisor.Observe(n); err != nil || obs.State.Alive() && !e.orphan(n) {
 			continue
 		}

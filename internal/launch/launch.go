@@ -4,7 +4,6 @@
 package launch
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -47,7 +46,10 @@ func Run(paths state.Paths, n container.Name, lost ...string) error {
 	if err != nil {
 		return err
 	}
-	root := rootOf(paths, rec, mapped)
+	root, err := rootOf(paths, rec, mapped)
+	if err != nil {
+		return err
+	}
 	mounted, err := root.Mount()
 	if err != nil {
 		return err
@@ -79,7 +81,7 @@ func UIDBase(r *state.Record) uint32 {
 	}
 }
 
-func rootOf(paths state.Paths, rec *state.Record, mapped bool) rootfs.Root {
+func rootOf(paths state.Paths, rec *state.Record, mapped bool) (rootfs.Root, error) {
 	root := rootfs.Root{
 		Dir:   filepath.Join(paths.Run(rec.Name), MountDir),
 		Image: image.Rootfs(paths.Images(), rec.Digest),
@@ -90,12 +92,29 @@ func rootOf(paths state.Paths, rec *state.Record, mapped bool) rootfs.Root {
 	}
 	if !rec.Spec.Ephemeral {
 		root.Changes = filepath.Join(paths.Container(rec.Name), state.Changes)
+		var err error
+		if root.Owned, err = owned(root); err != nil {
+			return root, err
+		}
 	}
 	for _, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
 		b := rec.Spec.BindMounts[target]
 		root.Binds = append(root.Binds, rootfs.Bind{Source: b.HostPath, Target: target, ReadOnly: b.IsReadOnly})
 	}
-	return root
+	root.Devices = devices(rec.Spec)
+	return root, nil
+}
+
+// devices are the nodes that the guest gets to see. A class of devices has
+// none, and a bind mount may have put something else in the place of one.
+func devices(s container.Spec) []string {
+	var out []string
+	for _, d := range s.AllowedDevices {
+		if _, bound := s.BindMounts[d.Node]; !bound && strings.HasPrefix(d.Node, "/") {
+			out = append(out, d.Node)
+		}
+	}
+	return out
 }
 
 func arguments(paths state.Paths, rec *state.Record, program host.Nspawn, m rootfs.Mounted, chown bool) ([]string, error) {
@@ -112,16 +131,8 @@ func arguments(paths state.Paths, rec *state.Record, program host.Nspawn, m root
 	for i, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
 		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Binds[i], Target: target, ReadOnly: rec.Spec.BindMounts[target].IsReadOnly})
 	}
-	for _, d := range rec.Spec.AllowedDevices {
-		if !strings.HasPrefix(d.Node, "/") {
-			continue // a class of devices has no node
-		}
-		if _, err := os.Stat(d.Node); err != nil {
-			return nil, fmt.Errorf("allowedDevices: %w", err)
-		}
-		if _, bound := rec.Spec.BindMounts[d.Node]; !bound {
-			c.Devices = append(c.Devices, d.Node)
-		}
+	for i, node := range devices(rec.Spec) {
+		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Devices[i], Target: node})
 	}
 	return nspawn.Args(c), nil
 }

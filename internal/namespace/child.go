@@ -170,7 +170,7 @@ func (s *spawn) streams() {
 			s.fail(stepStreams, e)
 		}
 	}
-	// What whoever started this program left open is not for the guest.
+	// Whatever else this process has open is not for the program.
 	if _, _, e := unix.RawSyscall(unix.SYS_CLOSE_RANGE, 3, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC); e != 0 {
 		s.fail(stepStreams, e)
 	}

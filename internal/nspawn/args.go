@@ -21,7 +21,6 @@ type Config struct {
 	// where the kernel cannot map them.
 	ChownRoot bool
 	Binds     []Bind
-	Devices   []string // nodes to show in the guest's /dev
 	Spec      container.Spec
 }
 
@@ -78,9 +77,6 @@ func mounts(c Config) []string {
 			flag = "--bind-ro="
 		}
 		a = append(a, flag+escape(b.Source)+":"+escape(b.Target))
-	}
-	for _, d := range c.Devices {
-		a = append(a, "--bind="+escape(d))
 	}
 	for _, t := range c.Spec.Tmpfs {
 		path, options, ok := strings.Cut(t, ":")

@@ -16,12 +16,18 @@ import (
 
 // Root is a guest's root file system.
 type Root struct {
-	Dir      string // an empty directory on which everything is mounted
-	Image    string // the read-only tree
-	Changes  string // where changes are kept, as upper/ and work/; empty: in memory
-	Users    IDs
-	Binds    []Bind
-	Unmapped bool // the kernel has no id-mapped overlay layers: layers are used as they are
+	Dir     string // an empty directory on which everything is mounted
+	Image   string // the read-only tree
+	Changes string // where changes are kept, as upper/ and work/; empty: in memory
+	Users   IDs
+	Binds   []Bind
+	Devices []string // device nodes of the host
+	// Unmapped is for kernels without id-mapped overlay layers: the layers are
+	// used as they are, and somebody has to change the owners in the root.
+	Unmapped bool
+	// Owned says that the owners in Changes have been changed to the guest's
+	// range, so that they are used as they are.
+	Owned bool
 }
 
 // IDs maps the guest's user and group numbers 0 to Size-1 to Base and up on
@@ -39,7 +45,9 @@ type Bind struct {
 type Mounted struct {
 	Root  string   // the root directory for systemd-nspawn
 	Binds []string // for each Bind of the Root, the mount to bind
-	Lost  []string // for people: what the host's file systems cannot do
+	// Devices are, for each of the Root's, the node to bind.
+	Devices []string
+	Lost    []string // for people: what the host's file systems cannot do
 }
 
 // Isolate makes what this mount namespace mounts invisible to the host, which
@@ -79,7 +87,8 @@ func (r Root) Mount() (Mounted, error) {
 			m.Lost = append(m.Lost, lost)
 		}
 	}
-	return m, nil
+	m.Devices, err = r.mountDevices()
+	return m, err
 }
 
 // userNamespaces are the guest's range as a namespace, and the same for the
@@ -118,14 +127,32 @@ func (r Root) mountOverlay(target string, users *os.File) error {
 			return err
 		}
 		options = append(options, "volatile")
-	} else if err := cloneMount(r.Changes, changes, users, 0, 0); err != nil {
+	} else if err := cloneMount(r.Changes, changes, r.changesUsers(users), 0, 0); err != nil {
 		return fmt.Errorf("changes %s: %w", r.Changes, err)
 	}
 	options = append(options, "upperdir="+escape(changes+"/upper"), "workdir="+escape(changes+"/work"))
 	if err := unix.Mount("berth", target, "overlay", unix.MS_NODEV, strings.Join(options, ",")); err != nil {
 		return fmt.Errorf("mount overlay: %w", err)
 	}
-	return r.checkWritable(target)
+	if err := r.checkWritable(target); err != nil {
+		return err
+	}
+	return anchor(target, r.rootOwner())
+}
+
+// rootOwner is the guest's root as the files in the assembled root have it.
+func (r Root) rootOwner() int {
+	if r.Unmapped && !r.Owned {
+		return 0 // nspawn gives everything to the guest's range
+	}
+	return int(r.Users.Base)
+}
+
+func (r Root) changesUsers(layers *os.File) *os.File {
+	if r.Owned {
+		return nil
+	}
+	return layers
 }
 
 // checkWritable fails where overlayfs could not use the directory for changes:

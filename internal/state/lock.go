@@ -95,7 +95,14 @@ func Held(path string) bool {
 	return control(f, unix.F_OFD_GETLK, lock) == nil && lock.Type != unix.F_UNLCK
 }
 
-// Unlock gives the lock back.
+// Inherited is a lock that this process was started with, as the file of a
+// Lock of its parent.
+func Inherited(f *os.File) *Lock { return &Lock{f} }
+
+// File carries the lock: a process that is started with it holds it too.
+func (l *Lock) File() *os.File { return l.f }
+
+// Unlock gives the lock back. Where others hold it too, they keep it.
 func (l *Lock) Unlock() error { return l.f.Close() }
 
 func openLock(path string) (*os.File, error) {

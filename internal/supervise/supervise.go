@@ -26,16 +26,36 @@ type Supervisor interface {
 	Await(ctx context.Context, n container.Name, done func(Observation) bool) (Observation, error)
 }
 
+// Killer is a Supervisor that can kill a guest that somebody else waits for.
+type Killer interface {
+	// Kill kills the guest, if there is one, and does not wait for the end.
+	Kill(ctx context.Context, n container.Name) error
+}
+
 // Freezer is a Supervisor that can stop and continue time for a guest.
 type Freezer interface {
 	// Freeze pauses a running guest, or resumes it.
 	Freeze(n container.Name, on bool) error
 }
 
-// Limiter is a Supervisor that can change the limits of a running guest.
+// Limiter is a Supervisor that can bound, and measure, what a guest takes.
 type Limiter interface {
 	// SetLimits makes l the limits of the running guest.
 	SetLimits(n container.Name, l container.Limits) error
+	// Usage is what the running guest takes; zero for one that does not run.
+	Usage(n container.Name) container.Usage
+}
+
+// Keeper is a Supervisor that keeps things beside the containers themselves.
+type Keeper interface {
+	// Forget removes what is kept of a container that is gone for good.
+	Forget(n container.Name) error
+	// Kept are the names of containers of which something is there that a
+	// running guest has: it is left over unless one runs.
+	Kept() ([]container.Name, error)
+	// RestoreSettings puts settings of the machine back that were changed for
+	// guests, where none is left.
+	RestoreSettings() error
 }
 
 // Observation is what a supervisor sees of one container.

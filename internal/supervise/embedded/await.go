@@ -77,9 +77,16 @@ func (s *Supervisor) shim(n container.Name) (*process.Process, error) {
 	return p, nil
 }
 
-// signalShim sends sig to the shim, if there is one.
-func (s *Supervisor) signalShim(n container.Name, sig unix.Signal) error {
+// signalShim sends sig to the shim, if there is one. One that has just started
+// is waited for until its PID is known.
+func (s *Supervisor) signalShim(ctx context.Context, n container.Name, sig unix.Signal) error {
 	p, err := s.shim(n)
+	for err == unix.ESRCH && state.Held(s.shimLock(n)) {
+		if err := pause(ctx); err != nil {
+			return err
+		}
+		p, err = s.shim(n)
+	}
 	if err == unix.ESRCH {
 		return nil
 	} else if err != nil {
@@ -87,6 +94,16 @@ func (s *Supervisor) signalShim(n container.Name, sig unix.Signal) error {
 	}
 	defer p.Close()
 	return p.Signal(sig)
+}
+
+// pause is for the moments in which a shim has its lock but no PID is known.
+func pause(ctx context.Context) error {
+	select {
+	case <-time.After(5 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // awaitShim waits until n has no shim.
@@ -121,10 +138,7 @@ func (s *Supervisor) shimEnded(n container.Name) (ended <-chan struct{}, release
 			p.Close()
 			return
 		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-		}
+		_ = pause(ctx)
 	}()
 	return c, cancel
 }

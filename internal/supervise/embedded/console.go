@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -22,6 +24,7 @@ const (
 type console struct {
 	file  *os.File
 	watch *fsnotify.Watcher
+	begin int64 // where this run's part of the log begins
 }
 
 func openConsole(path string) (*console, error) {
@@ -39,7 +42,33 @@ func openConsole(path string) (*console, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("watch %s: %w", path, err), f.Close())
 	}
-	return &console{f, w}, nil
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, errors.Join(err, w.Close(), f.Close())
+	}
+	return &console{f, w, end}, nil
+}
+
+// LastLine is the last line of this run's part of the log.
+func (c *console) LastLine() string {
+	info, err := c.file.Stat()
+	if err != nil {
+		return ""
+	}
+	const most = 500
+	from := max(c.begin, info.Size()-most)
+	b, err := io.ReadAll(io.NewSectionReader(c.file, from, most))
+	if err != nil {
+		return ""
+	}
+	line := strings.TrimSpace(string(b))
+	line = line[strings.LastIndexByte(line, '\n')+1:]
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, line)
 }
 
 // Close ends Rotate.

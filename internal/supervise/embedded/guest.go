@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,11 @@ func (h *shim) runOnce() ending {
 	h.sayStarted()
 	go n.Listen(cmd.Process.Pid)
 	go log.Rotate()
-	return h.stay(cmd, n)
+	e := h.stay(cmd, n)
+	if e.how == failed && e.reason == nil {
+		e.reason = fmt.Errorf("systemd-nspawn ended with an error: %s", cmp.Or(log.LastLine(), "it does not say which"))
+	}
+	return e
 }
 
 // sayStarted tells who started the shim that the container's process exists.
@@ -117,27 +122,28 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 			h.setLeader(pid)
 		case <-n.ready:
 			cancel()
-			if e.wasReady = true; !h.stopping {
+			if e.wasReady = true; h.stopping {
+				again.Reset(time.Nanosecond) // what it was asked before may be lost
+			} else {
 				h.setState(container.Running, "")
 			}
-			again.Stop()
 		case s := <-h.signals:
 			h.stopping = true
 			if s == unix.SIGUSR1 {
-				h.killGuest()
+				h.killGuest(cmd)
 				continue
 			}
-			if !e.wasReady {
-				again.Reset(resend)
-			}
 			h.setState(container.Stopping, "")
-			h.halt()
+			again.Reset(time.Nanosecond)
 		case <-again.C:
-			h.halt()
+			again.Reset(resend)
+			if h.halt() && e.wasReady {
+				again.Stop()
+			}
 		case <-start.Done():
 			if start.Err() == context.DeadlineExceeded && !e.wasReady && !late {
 				late = true
-				h.killGuest()
+				h.killGuest(cmd)
 			}
 			start = context.Background()
 		case err := <-exited:
@@ -147,7 +153,10 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 	}
 }
 
-func (h *shim) killGuest() {
+// killGuest kills systemd-nspawn, which may not be in the guest's cgroup yet,
+// and then all that is.
+func (h *shim) killGuest(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill() // an error means that it has ended
 	if err := h.guestGroup(h.name).Kill(10 * time.Second); err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)
 	}
@@ -162,19 +171,22 @@ func (h *shim) setLeader(pid int) {
 	h.setState(h.status.State, h.status.Reason)
 }
 
-// halt asks the guest's init to shut down.
-func (h *shim) halt() {
+// halt asks the guest's init to shut down, and reports whether it could.
+func (h *shim) halt() bool {
 	p, err := process.OpenStarted(h.status.Leader, h.status.LeaderStart)
 	if err != nil {
-		return // not there yet, and asked again; or not there any more
+		return false // not there yet, or not there any more
 	}
 	defer p.Close()
 	if err := p.Signal(haltSignal); err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)
+		return false
 	}
+	return true
 }
 
-// judge says how a guest ended, from the end of systemd-nspawn.
+// judge says how a guest ended, from the end of systemd-nspawn, and why where
+// that or what it said tells.
 func (h *shim) judge(err error, late bool) (how, error) {
 	var exit *exec.ExitError
 	switch {
@@ -190,7 +202,7 @@ func (h *shim) judge(err error, late bool) (how, error) {
 	if text := h.lastWords(); text != "" {
 		return failed, errors.New(text)
 	}
-	return failed, fmt.Errorf("systemd-nspawn: %w", err)
+	return failed, nil
 }
 
 // lastWords is what the container's process said on its error stream: at most
@@ -202,7 +214,7 @@ func (h *shim) lastWords() string {
 	}
 	var lines []string
 	for line := range strings.Lines(string(b[max(0, len(b)-1000):])) {
-		line = strings.TrimSpace(line)
+		line = strings.TrimPrefix(strings.TrimSpace(line), "berth: ")
 		if line != "" && !strings.Contains(line, harmless) {
 			lines = append(lines, line)
 		}

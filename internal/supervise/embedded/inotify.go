@@ -1,8 +1,9 @@
 package embedded
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,17 +26,18 @@ const (
 	spare    = 128
 )
 
-// raised is the file inotify.json: the limit before berth raised it, and what
-// berth made of it.
+// raisedFile keeps the limit from before berth raised it, and what berth made
+// of it. The limit is the machine's, so that this file does not depend on
+// --root; it is there only while the limit is raised.
+const raisedFile = "/run/berth/inotify.json"
+
 type raised struct {
 	Original int `json:"original"`
 	Raised   int `json:"raised"`
 }
 
-func (s *Supervisor) inotifyFile() string { return filepath.Join(s.Paths.Runtime(), "inotify.json") }
-
 // reserveInotify raises the limit if one more guest needs that. The function
-// it returns lowers it again when no guest is left.
+// it returns lowers it again when no guest of any berth is left.
 func (s *Supervisor) reserveInotify() (release func() error, err error) {
 	err = s.withInotify(func(limit, guests int) error {
 		need := guests*perGuest + spare
@@ -43,21 +45,27 @@ func (s *Supervisor) reserveInotify() (release func() error, err error) {
 			return nil
 		}
 		var r raised
-		if err := state.ReadJSON(s.inotifyFile(), &r); errors.Is(err, fs.ErrNotExist) {
+		if err := state.ReadJSON(raisedFile, &r); errors.Is(err, fs.ErrNotExist) {
 			r.Original = limit
 		} else if err != nil {
 			return err
 		}
 		r.Raised = (need + 1023) / 1024 * 1024
-		return errors.Join(state.WriteRuntimeJSON(s.inotifyFile(), r), setInotify(r.Raised))
+		if err := os.MkdirAll(filepath.Dir(raisedFile), 0o700); err != nil {
+			return err
+		}
+		return errors.Join(state.WriteRuntimeJSON(raisedFile, r), setInotify(r.Raised))
 	})
-	return func() error { return s.withInotify(s.restoreInotify) }, err
+	return func() error { return s.withInotify(restoreInotify) }, err
 }
 
+// RestoreSettings puts the machine's settings back that killed shims could not.
+func (s *Supervisor) RestoreSettings() error { return s.withInotify(restoreInotify) }
+
 // restoreInotify puts the limit back, unless somebody else has changed it.
-func (s *Supervisor) restoreInotify(limit, guests int) error {
+func restoreInotify(limit, guests int) error {
 	var r raised
-	if err := state.ReadJSON(s.inotifyFile(), &r); guests > 0 || errors.Is(err, fs.ErrNotExist) {
+	if err := state.ReadJSON(raisedFile, &r); guests > 0 || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
 		return err
@@ -67,17 +75,25 @@ func (s *Supervisor) restoreInotify(limit, guests int) error {
 			return err
 		}
 	}
-	return os.Remove(s.inotifyFile())
+	if err := os.Remove(raisedFile); err != nil {
+		return err
+	}
+	_ = os.Remove(filepath.Dir(raisedFile)) // it may hold something else
+	return nil
 }
 
-// withInotify calls f under a lock with the limit and the number of guests.
+// withInotify calls f with the limit and the number of guests of all berths on
+// this machine. The file of the limit itself is the lock.
 func (s *Supervisor) withInotify(f func(limit, guests int) error) error {
-	lock, err := state.AwaitLock(context.Background(), filepath.Join(s.Paths.Locks(), ".inotify"))
+	lock, err := os.Open(inotifyLimit)
 	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
-	b, err := os.ReadFile(inotifyLimit)
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", inotifyLimit, err)
+	}
+	b, err := io.ReadAll(lock)
 	if err != nil {
 		return err
 	}
@@ -85,11 +101,18 @@ func (s *Supervisor) withInotify(f func(limit, guests int) error) error {
 	if err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(s.Paths.Runs())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	return f(limit, s.allGuests())
+}
+
+// allGuests counts the containers of all berths by their cgroups.
+func (s *Supervisor) allGuests() int {
+	count := 0
+	for _, instance := range s.Cgroups.Group("").Children() {
+		if instance == "berth" || strings.HasPrefix(instance, "berth-") {
+			count += len(s.Cgroups.Group(instance).Children())
+		}
 	}
-	return f(limit, len(entries))
+	return count
 }
 
 // setInotify sets the limit. Where /proc/sys is read-only, as in a container,

@@ -38,9 +38,11 @@ type shim struct {
 }
 
 // RunShim is the command `berth shim NAME`: it keeps the container n until it
-// ends. It says "ok" or an error as one line to report.
-func (s *Supervisor) RunShim(n container.Name, report io.WriteCloser) error {
+// ends. It inherits two files from Start: one to say "ok" or an error to, as
+// one line, and the lock that says that there is a shim.
+func (s *Supervisor) RunShim(n container.Name) error {
 	debug.SetGCPercent(20) // memory counts here, speed does not
+	report, lock := inherited(3, "report"), state.Inherited(inherited(4, "lock"))
 	h := &shim{Supervisor: s, name: n, report: report, signals: make(chan os.Signal, 8)}
 	signal.Notify(h.signals, unix.SIGTERM, unix.SIGUSR1)
 	signal.Ignore(unix.SIGHUP, unix.SIGINT)
@@ -48,19 +50,21 @@ func (s *Supervisor) RunShim(n container.Name, report io.WriteCloser) error {
 	if err != nil {
 		fmt.Fprintln(report, err) // nobody reads it, if the container had started
 	}
-	return errors.Join(err, report.Close())
+	return errors.Join(err, report.Close(), lock.Unlock()) // who sees the lock free sees all cleaned up
+}
+
+// inherited is an open file that this process was started with, and that its
+// children are not.
+func inherited(fd int, name string) *os.File {
+	unix.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), name)
 }
 
 func (h *shim) run() (err error) {
-	lock, err := state.TryLock(h.shimLock(h.name))
-	if err != nil {
-		return err
-	}
-	defer lock.Unlock() // last: who sees the lock free sees all cleaned up
 	if h.rec, err = state.ReadRecord(h.Paths.Container(h.name)); err != nil {
 		return err
 	}
-	if err := errors.Join(os.RemoveAll(h.failureFile(h.name)), h.enterGroup()); err != nil {
+	if err := errors.Join(removeIfThere(h.failureFile(h.name)), h.enterGroup()); err != nil {
 		return err
 	}
 	release, err := h.reserveInotify()

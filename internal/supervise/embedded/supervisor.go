@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,7 +23,8 @@ import (
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
-// Supervisor implements supervise.Supervisor, Freezer and Limiter.
+// Supervisor implements supervise.Supervisor, Killer, Freezer, Limiter and
+// Keeper.
 type Supervisor struct {
 	Paths state.Paths
 	// Program is the berth that shims run; "/proc/self/exe" stays right when
@@ -32,12 +34,8 @@ type Supervisor struct {
 }
 
 // New returns the supervisor for the containers below paths.
-func New(paths state.Paths) (*Supervisor, error) {
-	h, err := cgroup.Mounted()
-	if err != nil {
-		return nil, err
-	}
-	return &Supervisor{Paths: paths, Program: "/proc/self/exe", Cgroups: h}, nil
+func New(paths state.Paths, h cgroup.Hierarchies) *Supervisor {
+	return &Supervisor{Paths: paths, Program: "/proc/self/exe", Cgroups: h}
 }
 
 // group holds a container's shim and, below it, the guest.
@@ -49,9 +47,13 @@ func (s *Supervisor) guestGroup(n container.Name) cgroup.Group { return s.group(
 
 // Start implements supervise.Supervisor.
 func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
-	if err := s.awaitShim(ctx, n); err != nil { // of a guest that is just ending
+	// The shim inherits the lock, so that there is no moment in which it
+	// exists and nobody knows. It may be that of a guest that is just ending.
+	lock, err := state.AwaitLock(ctx, s.shimLock(n))
+	if err != nil {
 		return err
 	}
+	defer lock.Unlock()
 	if err := s.clean(n); err != nil {
 		return err
 	}
@@ -66,7 +68,7 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	cmd := exec.Command(s.Program, "--root", s.Paths.Root, "shim", string(n))
 	cmd.Env = []string{"GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")}
 	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{w}
+	cmd.ExtraFiles = []*os.File{w, lock.File()} // RunShim has their numbers
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
 	w.Close()
@@ -100,7 +102,7 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 		if limit > 0 {
 			s.stopLeader(ctx, n, limit)
 		}
-		return s.clean(n)
+		return s.settle(n)
 	}
 	if limit > 0 && state.Held(s.shimLock(n)) {
 		if err := s.stopShim(ctx, n, limit); err != nil {
@@ -108,14 +110,27 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 		}
 	}
 	for state.Held(s.shimLock(n)) {
-		if err := s.signalShim(n, unix.SIGUSR1); err != nil {
+		if err := s.signalShim(ctx, n, unix.SIGUSR1); err != nil {
 			return err
 		}
 		if err := s.awaitShim(ctx, n); err != nil {
 			return err
 		}
 	}
-	return s.clean(n)
+	return s.settle(n)
+}
+
+// settle makes a container without a shim one that is stopped, whatever it
+// was before.
+func (s *Supervisor) settle(n container.Name) error {
+	return errors.Join(s.clean(n), removeIfThere(s.failureFile(n)), s.RestoreSettings())
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // stopShim asks the shim to shut the guest down and waits for limit.
@@ -123,7 +138,7 @@ func (s *Supervisor) stopShim(ctx context.Context, n container.Name, limit time.
 	if err := s.Freeze(n, false); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := s.signalShim(n, unix.SIGTERM); err != nil {
+	if err := s.signalShim(ctx, n, unix.SIGTERM); err != nil {
 		return err
 	}
 	within, cancel := context.WithTimeout(ctx, limit)
@@ -176,7 +191,7 @@ func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
 }
 
 // Usage is what the running guest takes of the host.
-func (s *Supervisor) Usage(n container.Name) cgroup.Usage { return s.guestGroup(n).Usage() }
+func (s *Supervisor) Usage(n container.Name) container.Usage { return s.guestGroup(n).Usage() }
 
 // Observe implements supervise.Supervisor.
 func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
@@ -228,15 +243,31 @@ func (st *status) observation() supervise.Observation {
 }
 
 // Kill tells the shim to kill the guest at once, whoever waits for it.
-func (s *Supervisor) Kill(n container.Name) error { return s.signalShim(n, unix.SIGUSR1) }
+func (s *Supervisor) Kill(ctx context.Context, n container.Name) error {
+	return s.signalShim(ctx, n, unix.SIGUSR1)
+}
 
 // Forget removes what is kept of a container that is gone for good.
 func (s *Supervisor) Forget(n container.Name) error {
-	if err := os.Remove(s.shimLock(n)); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return removeIfThere(s.shimLock(n))
 }
 
-// Groups are the names of the containers that have a cgroup.
-func (s *Supervisor) Groups() []string { return s.Cgroups.Group(s.Paths.Instance()).Children() }
+// Kept implements supervise.Keeper.
+func (s *Supervisor) Kept() ([]container.Name, error) {
+	entries, err := os.ReadDir(s.Paths.Runs())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	found := s.Cgroups.Group(s.Paths.Instance()).Children()
+	for _, e := range entries {
+		found = append(found, e.Name())
+	}
+	slices.Sort(found)
+	var names []container.Name
+	for _, f := range slices.Compact(found) {
+		if n, err := container.ParseName(f); err == nil {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,41 @@
+# Everything here runs as root on a Debian machine with Go, make and git; what
+# else it needs it installs.
+
+export CGO_ENABLED = 0
+HOST = systemd-nspawn=systemd-container mmdebstrap=mmdebstrap
+TEST = $(HOST) xz=xz-utils zstd=zstd
+
+.PHONY: build demo demo-clean test e2e bench lint docs
+
+build:
+	go build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/berth ./cmd/berth
+
+demo: build
+	@scripts/need $(HOST) curl=curl pgrep=procps
+	@examples/hello/demo.sh
+
+demo-clean: build
+	@examples/hello/clean.sh
+
+# Unit, golden and script tests, fuzz seeds, and end to end with real guests.
+test:
+	@scripts/need $(TEST)
+	go vet ./...
+	go test -timeout 20m ./...
+
+e2e:
+	@scripts/need $(TEST)
+	go test -count=1 -timeout 20m ./test/e2e
+
+bench: build
+	@scripts/need $(TEST) nsenter=util-linux
+	go run ./bench -berth bin/berth -out bench.md
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+
+# The command reference and the manual pages come from the commands.
+docs:
+	go test ./internal/cli -run TestManual -update

@@ -1,0 +1,39 @@
+package main
+
+import "context"
+
+const (
+	noteCopy = "bare copy: systemd-nspawn with the arguments, environment, cgroups and device rules that berth gives it, on a plain copy of the image whose owners are shifted already; " +
+		"from its exec to READY=1, and from the signal to its guest's init until it has ended"
+	noteOverlay = "bare overlay: the same on an overlay that was put together, in its own mount namespace, before the time counts; the difference to berth is what its commands and its shim take"
+)
+
+// measureStart gives the rows of starts and stops.
+func measureStart(ctx context.Context, l *lab) ([]row, error) {
+	t, err := l.debianTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.makeContainers(ctx, "start", 1, t); err != nil {
+		return nil, err
+	}
+	plain, err := l.newCopy(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	overlay, err := l.newOverlay(t.rootfs)
+	if err != nil {
+		return nil, err
+	}
+	s, err := interleave(ctx, l.n, l.berthCycle("start0"), plain.cycle, overlay.cycle)
+	if err != nil {
+		return nil, err
+	}
+	own, copied, mounted := s[0], s[1], s[2]
+	return []row{
+		{what: "start to ready, against bare copy", berth: own[0], peer: copied[0], ratio: 1.10, notes: []string{noteCopy}},
+		{what: "start to ready, against bare overlay", berth: own[0], peer: mounted[0], notes: []string{noteOverlay}},
+		{what: "stop, against bare copy", berth: own[1], peer: copied[1], ratio: 1.10},
+		{what: "stop, against bare overlay", berth: own[1], peer: mounted[1]},
+	}, nil
+}

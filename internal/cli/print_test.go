@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berth-containers/berth"
+	"github.com/berth-containers/berth/container"
+)
+
+func TestHarmless(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"plain\ttext":                   "plain\ttext",
+		"\x1b[0;32mOK\x1b[0m":           "\x1b[0;32mOK\x1b[0m",
+		"\x1b[2J\x1b[1;1Hgone":          "[2J[1;1Hgone",
+		"\x1b]0;title\x07":              "]0;title",
+		"bell\x07 back\x08 del\x7f\x1b": "bell back del",
+		"gr\u00fc\u00df":                "gr\u00fc\u00df",
+	} {
+		if got := string(harmless([]byte(in))); got != want {
+			t.Errorf("%q becomes %q, not %q", in, got, want)
+		}
+	}
+}
+
+func FuzzHarmless(f *testing.F) {
+	f.Add([]byte("\x1b[1;31mred\x1b[0m \x1b[2J"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		out := string(harmless(in))
+		for strings.Contains(out, "\x1b") {
+			_, after, _ := strings.Cut(out, "\x1b")
+			n := colour([]byte("\x1b" + after))
+			if n == 0 {
+				t.Fatalf("%q lets an escape through: %q", in, out)
+			}
+			out = after
+		}
+	})
+}
+
+func TestSkipTo(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "log")
+	long := strings.Repeat("x", 10000)
+	text := "one\ntwo\n" + long + "\nfour\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]string{-1: text, 0: "", 1: "four\n", 2: long + "\nfour\n", 3: "two\n" + long + "\nfour\n", 9: text} {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := skipTo(f, n); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		tl := &tail{path: path, file: f, print: func(l []byte) { got = append(got, string(l)+"\n") }}
+		if err := tl.read(); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if strings.Join(got, "") != want {
+			t.Errorf("the last %d lines are %.40q, not %.40q", n, strings.Join(got, ""), want)
+		}
+	}
+}
+
+func TestPlace(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]berth.Place{
+		"web:/etc/hosts": {Container: "web", Path: "/etc/hosts"},
+		"/a:b":           {Path: "/a:b"},
+		"web:/a:b":       {Container: "web", Path: "/a:b"},
+	} {
+		if got, err := place(in); err != nil || got != want {
+			t.Errorf("%q is %v (%v), not %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"web:etc", "we b:/x", "web:"} {
+		if got, err := place(in); container.CodeOf(err) != container.CodeUsage {
+			t.Errorf("%q is taken as %v (%v)", in, got, err)
+		}
+	}
+}
+
+func TestAgoAndSize(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{5 * time.Second: "5s", 3 * time.Minute: "3min", 30 * time.Hour: "30h", 72 * time.Hour: "3d"} {
+		if got := ago(time.Now().Add(-d)); got != want {
+			t.Errorf("%v ago is %q, not %q", d, got, want)
+		}
+	}
+	if got := ago(time.Time{}); got != "-" {
+		t.Errorf("never is %q", got)
+	}
+	for n, want := range map[int64]string{0: "0 B", 10240: "10 KiB", 300 << 20: "300 MiB", 12 << 30: "12 GiB"} {
+		if got := size(n); got != want {
+			t.Errorf("%d is %q, not %q", n, got, want)
+		}
+	}
+}
+
+func TestPlanText(t *testing.T) {
+	t.Parallel()
+	for want, s := range map[string]container.Step{
+		"web: nothing to do":                {Name: "web", Action: container.ActionNone},
+		"web: create, start":                {Name: "web", Action: container.ActionCreate, Start: true},
+		"web: create":                       {Name: "web", Action: container.ActionCreate},
+		"web: start":                        {Name: "web", Action: container.ActionStart, Start: true},
+		"web: update, effect restart":       {Name: "web", Action: container.ActionUpdate, Effect: container.EffectRestart, Restart: true},
+		"web: destroy (no longer declared)": {Name: "web", Action: container.ActionDestroy, Why: "no longer declared"},
+		"web: update, effect recreate (what the guest changed is set aside in generations/)": {Name: "web", Action: container.ActionUpdate, Effect: container.EffectRecreate},
+	} {
+		if got := stepLine(s); got != want {
+			t.Errorf("it says %q, not %q", got, want)
+		}
+	}
+}

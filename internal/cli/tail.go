@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// skipTo puts f at the beginning of its last n lines; all of them if n is
+// negative.
+func skipTo(f *os.File, n int) error {
+	if n < 0 {
+		return nil
+	}
+	var starts []int64
+	at, atStart := int64(0), true
+	for r := bufio.NewReader(f); ; {
+		part, err := r.ReadSlice('\n')
+		if len(part) > 0 && atStart {
+			starts = append(starts, at)
+		}
+		at += int64(len(part))
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			break
+		}
+		atStart = err == nil
+	}
+	from := at
+	if len(starts) > 0 && n > 0 {
+		from = starts[max(0, len(starts)-n)]
+	}
+	_, err := f.Seek(from, io.SeekStart)
+	return err
+}
+
+// tail reads a file as it grows.
+type tail struct {
+	path  string
+	file  *os.File // nil until there is one
+	rest  []byte   // the beginning of a line whose end is not there yet
+	print func(line []byte)
+}
+
+// read prints the whole lines that have come.
+func (t *tail) read() error {
+	if t.file == nil {
+		return nil
+	}
+	if info, err := t.file.Stat(); err == nil { // emptied, as the log is when it has grown long
+		if at, err := t.file.Seek(0, io.SeekCurrent); err == nil && at > info.Size() {
+			if _, err := t.file.Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+		}
+	}
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := t.file.Read(buf)
+		t.rest = append(t.rest, buf[:n]...)
+		t.lines()
+		if err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// maxLine is how much of a line without end is kept.
+const maxLine = 64 << 10
+
+func (t *tail) lines() {
+	for {
+		line, rest, ok := bytes.Cut(t.rest, []byte("\n"))
+		if !ok && len(t.rest) < maxLine {
+			return
+		}
+		t.print(bytes.TrimRight(line, "\r"))
+		t.rest = rest
+	}
+}
+
+func (t *tail) flush() {
+	if len(t.rest) > 0 {
+		t.print(t.rest)
+		t.rest = nil
+	}
+}
+
+func (t *tail) follow(ctx context.Context, w *fsnotify.Watcher) error {
+	for {
+		select {
+		case <-ctx.Done():
+			t.flush()
+			return nil
+		case err := <-w.Errors:
+			return err
+		case e := <-w.Events:
+			if e.Name != t.path {
+				continue
+			}
+		}
+		if t.file == nil {
+			f, err := os.Open(t.path)
+			if err != nil {
+				continue
+			}
+			defer f.Close()
+			t.file = f
+		}
+		if err := t.read(); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/plan"
+)
+
+// Plan says what Apply would do. It refuses what Apply would refuse.
+func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
+	var p container.Plan
+	if err := e.checkDependencies(w); err != nil {
+		return p, err
+	}
+	var errs []error
+	for _, n := range slices.Concat(e.levels(w)...) {
+		s, err := e.planOne(ctx, w, w.wanted(n))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.Steps = append(p.Steps, s)
+	}
+	pruned, err := e.pruned(w)
+	for _, n := range pruned {
+		p.Steps = append(p.Steps, container.Step{Name: n, Action: container.ActionDestroy, Why: "no longer declared"})
+	}
+	return p, errors.Join(append(errs, err)...)
+}
+
+func (w Wish) wanted(n container.Name) plan.Wanted {
+	i := slices.IndexFunc(w.Containers, func(c plan.Wanted) bool { return c.Name == n })
+	return w.Containers[i]
+}
+
+func (e *Engine) levels(w Wish) [][]container.Name {
+	names := make([]container.Name, len(w.Containers))
+	for i, c := range w.Containers {
+		names[i] = c.Name
+	}
+	return plan.Levels(names, func(n container.Name) []container.Name { return w.wanted(n).Spec.DependsOn })
+}
+
+// planOne is the step for one container as things are now.
+func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (container.Step, error) {
+	if err := supported(c.Name, c.Spec); err != nil {
+		return container.Step{}, err
+	}
+	o, _, err := e.observed(c.Name)
+	if err != nil {
+		return container.Step{}, fmt.Errorf("%s: %w", c.Name, err)
+	}
+	if o != nil && o.Owner != c.Owner && !w.Adopt {
+		return container.Step{}, owned(*o)
+	}
+	switch {
+	case o == nil:
+	case w.KeepImages && c.Spec.Image == o.Spec.Image:
+		c.Digest = o.Digest
+	default:
+		c.Digest, err = e.currentDigest(ctx, c.Spec.Image, o)
+	}
+	return plan.Step(c, o), err
+}
+
+// currentDigest is what an image reference stands for now, without reading it
+// again: empty where its source has changed.
+func (e *Engine) currentDigest(ctx context.Context, ref container.ImageRef, o *plan.Observed) (container.Digest, error) {
+	img, current, err := e.Images.Lookup(ctx, ref)
+	switch {
+	case err != nil:
+		return "", err
+	case current:
+		return img.Digest, nil
+	case img.Digest == "" && ref == o.Spec.Image: // only its name is gone from the store
+		return o.Digest, nil
+	}
+	return "", nil
+}
+
+func owned(o plan.Observed) error {
+	return &container.Error{Subject: string(o.Name), Err: fmt.Errorf("%w: %s", container.ErrOwned, o.Owner), Code: container.CodeOwned,
+		Hint: "change it there, or take it over with --adopt"}
+}
+
+// pruned are the containers that Apply destroys, those that depend on others
+// first.
+func (e *Engine) pruned(w Wish) ([]container.Name, error) {
+	if len(w.Prune) == 0 {
+		return nil, nil
+	}
+	names, err := e.Names()
+	if err != nil {
+		return nil, err
+	}
+	deps := map[container.Name][]container.Name{}
+	var out []container.Name
+	for _, n := range names {
+		rec, err := e.record(n)
+		if err != nil || !slices.Contains(w.Prune, rec.Owner) || slices.ContainsFunc(w.Containers, func(c plan.Wanted) bool { return c.Name == n }) {
+			continue
+		}
+		out, deps[n] = append(out, n), rec.Spec.DependsOn
+	}
+	out = slices.Concat(plan.Levels(out, func(n container.Name) []container.Name { return deps[n] })...)
+	slices.Reverse(out)
+	return out, nil
+}

@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/plan"
+	"github.com/berth-containers/berth/internal/rootfs"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// update makes the stored container as it is wanted, and the running one where
+// that does not disturb it. With s.Restart it is left stopped.
+func (e *Engine) update(ctx context.Context, c plan.Wanted, s container.Step) error {
+	rec, err := e.record(c.Name)
+	if err != nil {
+		return err
+	}
+	next := *rec
+	next.Owner, next.Spec = c.Owner, c.Spec
+	if s.Effect == container.EffectRecreate || rec.Spec.Image != c.Spec.Image {
+		img, err := e.Images.Get(ctx, c.Spec.Image)
+		if err != nil {
+			return err
+		}
+		next.Digest = img.Digest
+	}
+	if s.Restart {
+		if err := e.ready(&next); err != nil {
+			return err
+		}
+		if err := e.supervisor.Stop(ctx, c.Name, StopLimit); err != nil {
+			return err
+		}
+	}
+	if next.Digest != rec.Digest {
+		if err := e.setAside(rec); err != nil {
+			return err
+		}
+	}
+	if err := state.WriteRecord(e.Paths.Container(c.Name), next); err != nil {
+		return err
+	}
+	return e.applyLive(c)
+}
+
+// applyLive changes the limits of a guest that goes on running.
+func (e *Engine) applyLive(c plan.Wanted) error {
+	obs, err := e.supervisor.Observe(c.Name)
+	if err != nil || obs.State != container.Running && obs.State != container.Paused {
+		return err
+	}
+	return e.supervisor.SetLimits(c.Name, c.Spec.Limits)
+}
+
+// setAside keeps what the guest of rec changed as a generation, and gives the
+// container an empty directory for changes.
+func (e *Engine) setAside(rec *state.Record) error {
+	dir := e.Paths.Container(rec.Name)
+	changes := filepath.Join(dir, state.Changes)
+	number := 1
+	generation := func() string { return filepath.Join(dir, "generations", strconv.Itoa(number)) }
+	for ; ; number++ {
+		if _, err := os.Lstat(generation()); errors.Is(err, os.ErrNotExist) {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(generation(), 0o700); err != nil {
+		return err
+	}
+	if err := state.WriteRecord(generation(), *rec); err != nil {
+		return err
+	}
+	if err := os.Rename(changes, filepath.Join(generation(), state.Changes)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return e.ensureChanges(rec.Name)
+}
+
+// ensureChanges makes the directory for changes if it is not there, which a
+// killed setAside leaves so.
+func (e *Engine) ensureChanges(n container.Name) error {
+	dir := e.Paths.Container(n)
+	changes := filepath.Join(dir, state.Changes)
+	if _, err := os.Lstat(changes); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	staging := changes + ".new"
+	if err := errors.Join(state.RemoveTree(staging), os.Mkdir(staging, 0o700), rootfs.MakeChanges(staging)); err != nil {
+		return err
+	}
+	if err := os.Rename(staging, changes); err != nil {
+		return err
+	}
+	return state.SyncDir(dir)
+}
