@@ -43,6 +43,8 @@ func (s *Supervisor) group(n container.Name) cgroup.Group {
 	return s.Cgroups.Group(s.Paths.Instance()).Child(string(n))
 }
 
+func (s *Supervisor) shimGroup(n container.Name) cgroup.Group { return s.group(n).Child("shim") }
+
 func (s *Supervisor) guestGroup(n container.Name) cgroup.Group { return s.group(n).Child("guest") }
 
 // Start implements supervise.Supervisor.
@@ -73,7 +75,9 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{w, lock.File()} // RunShim has their numbers
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
+	if err = s.shimGroup(n).Create(); err == nil {
+		err = s.shimGroup(n).Start(cmd)
+	}
 	w.Close()
 	if err != nil {
 		return fmt.Errorf("start the shim: %w", err)
