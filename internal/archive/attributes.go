@@ -33,7 +33,7 @@ func (x *extractor) attributes(h *tar.Header) (attributes, error) {
 	a.mtime = unix.Timespec{Sec: h.ModTime.Unix(), Nsec: int64(h.ModTime.Nanosecond())}
 	var dropped int64
 	a.xattrs, dropped = headerXattrs(h)
-	if x.opts.Owner != nil {
+	if x.opts.Owner != nil || x.opts.Unprivileged {
 		dropped += a.dropPrivileges()
 	}
 	x.stats.Xattrs += dropped
