@@ -12,9 +12,9 @@ import (
 // Options say how Extract treats a stream. The zero value keeps the owners of
 // the archive and knows no limit but the file system's.
 type Options struct {
-	MaxBytes   int64            // apparent size of all files together; 0: no limit
-	MaxEntries int64            // 0: no limit
-	Owner      *Owner           // owns everything, instead of the archive's owners, and no file acts with its rights
+	MaxBytes   int64  // apparent size of all files together; 0: no limit
+	MaxEntries int64  // 0: no limit
+	Owner      *Owner // owns everything, instead of the archive's owners, and no file acts with its rights
 	// Unprivileged leaves out what would let a file act with its owner's
 	// rights: setuid and setgid bits, and file capabilities.
 	Unprivileged bool
