@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // short is how many times as often things are measured that take milliseconds.
@@ -37,12 +38,34 @@ func measureExec(ctx context.Context, l *lab) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	quiet, err := interleave(ctx, l.n, afterQuiet(own), afterQuiet(peer))
+	if err != nil {
+		return nil, err
+	}
 	return []row{
 		{what: "exec true, against nsenter", berth: s[0][0], peer: s[1][0], ratio: 3, notes: []string{
 			"nsenter: `nsenter -t LEADER -a true`, which joins no cgroup, takes no care of the guest's capabilities, and lets the program live on when it is killed"}},
+		{what: "exec true after a quiet moment, against nsenter", berth: quiet[0][0], peer: quiet[1][0], notes: []string{
+			"after a quiet moment: nothing was started for 300 ms; the kernel moves a process to another cgroup faster when it has just moved one"}},
 		{what: "exec true, against machinectl shell", berth: s[0][0], peer: samples{machinectlShell}, quoted: "not measured here", ratio: 1, notes: []string{
 			"machinectl shell needs machined, which a host without systemd does not have: its figure was measured once elsewhere, on Debian 12 with systemd 252, and is quoted"}},
 	}, nil
+}
+
+// quietTime is long enough for the kernel to forget that it moved a process
+// between cgroups.
+const quietTime = 300 * time.Millisecond
+
+// afterQuiet lets nothing happen before the trial.
+func afterQuiet(f trial) trial {
+	return func(ctx context.Context) ([]float64, error) {
+		select {
+		case <-time.After(quietTime):
+			return f(ctx)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // timedTrial measures how long a program takes.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,9 +56,22 @@ func (g Group) delegate(t hierarchy) {
 	}
 }
 
-// Join moves the process into the group; 0 is the calling one.
+// Join moves the process into the group; 0 is the calling one. To move a
+// process takes the kernel some 10 ms: where it is there already, as after
+// Start, nothing is done.
 func (g Group) Join(pid int) error {
+	proc := "self"
+	if pid != 0 {
+		proc = strconv.Itoa(pid)
+	}
+	places, err := g.h.places(proc)
+	if err != nil {
+		return fmt.Errorf("join cgroup: %w", err)
+	}
 	for _, t := range g.h.list {
+		if slices.ContainsFunc(places, func(p place) bool { return p.dir == g.dir(t) }) {
+			continue
+		}
 		if err := os.WriteFile(g.dir(t)+"/cgroup.procs", strconv.AppendInt(nil, int64(pid), 10), 0); err != nil {
 			return fmt.Errorf("join cgroup: %w", err)
 		}
@@ -202,26 +216,43 @@ func (h Hierarchies) OpenProcs(pid int) (files []*os.File, err error) {
 			files = nil
 		}
 	}()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	places, err := h.places(strconv.Itoa(pid))
 	if err != nil {
 		return nil, err
 	}
-	for line := range strings.Lines(string(b)) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
-		}
-		t, ok := h.ofLine(parts[0], parts[1])
-		if !ok {
-			continue
-		}
-		f, err := os.OpenFile(filepath.Join(t.at(parts[2]), "cgroup.procs"), os.O_WRONLY, 0)
+	for _, p := range places {
+		f, err := os.OpenFile(p.dir+"/cgroup.procs", os.O_WRONLY, 0)
 		if err != nil {
 			return files, err
 		}
 		files = append(files, f)
 	}
 	return files, nil
+}
+
+// place is a group in one hierarchy.
+type place struct {
+	hierarchy
+	dir string
+}
+
+// places are the groups of a process or thread, by its name in /proc.
+func (h Hierarchies) places(proc string) ([]place, error) {
+	b, err := os.ReadFile("/proc/" + proc + "/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	var out []place
+	for line := range strings.Lines(string(b)) {
+		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		if t, ok := h.ofLine(parts[0], parts[1]); ok {
+			out = append(out, place{t, t.at(parts[2])})
+		}
+	}
+	return out, nil
 }
 
 // ofLine is the hierarchy that a line of /proc/PID/cgroup is about.

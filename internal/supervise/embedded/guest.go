@@ -69,7 +69,7 @@ func (h *shim) runOnce() ending {
 		return ending{reason: err}
 	}
 	h.setState(container.Starting, "")
-	if err := cmd.Start(); err != nil {
+	if err := h.guestGroup(h.name).Start(cmd); err != nil {
 		return ending{reason: err}
 	}
 	h.sayStarted()
@@ -140,6 +140,7 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 			if h.halt() && e.wasReady {
 				again.Stop()
 			}
+			_ = h.leaveGroup() // which takes long, now that the guest does so too; leave tells of errors
 		case <-start.Done():
 			if start.Err() == context.DeadlineExceeded && !e.wasReady && !late {
 				late = true

@@ -5,8 +5,8 @@ import (
 	"github.com/berth-containers/berth/internal/launch"
 )
 
-// Launch is the command `berth run --embedded NAME`, which a shim starts: it
-// moves into the guest's cgroup and becomes systemd-nspawn.
+// Launch is the command `berth run --embedded NAME`, which a shim starts in
+// the guest's cgroup: it becomes systemd-nspawn.
 func (s *Supervisor) Launch(n container.Name, lost string) error {
 	if err := s.guestGroup(n).Join(0); err != nil {
 		return err

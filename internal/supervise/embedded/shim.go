@@ -64,7 +64,7 @@ func (h *shim) run() (err error) {
 	if h.rec, err = state.ReadRecord(h.Paths.Container(h.name)); err != nil {
 		return err
 	}
-	if err := errors.Join(removeIfThere(h.failureFile(h.name)), h.enterGroup()); err != nil {
+	if err := removeIfThere(h.failureFile(h.name)); err != nil {
 		return err
 	}
 	release, err := h.reserveInotify()
@@ -83,22 +83,17 @@ func (h *shim) run() (err error) {
 	return errors.Join(failure, h.leave(), release())
 }
 
-// enterGroup makes the container's group and moves the shim into it.
-func (h *shim) enterGroup() error {
-	g := h.group(h.name).Child("shim")
-	if err := g.Create(); err != nil {
-		return err
-	}
-	return g.Join(0)
-}
-
 // leave removes what the container had on the host.
 func (h *shim) leave() error {
-	if err := h.Cgroups.Group("").Join(0); err != nil {
+	if err := h.leaveGroup(); err != nil {
 		return err
 	}
 	return h.clean(h.name)
 }
+
+// leaveGroup moves the shim out of the group that it was started in, so that
+// the group can be removed.
+func (h *shim) leaveGroup() error { return h.Cgroups.Group("").Join(0) }
 
 // supervise runs the guest until it ends for good, and says why if that was
 // not wanted.

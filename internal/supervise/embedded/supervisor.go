@@ -43,6 +43,8 @@ func (s *Supervisor) group(n container.Name) cgroup.Group {
 	return s.Cgroups.Group(s.Paths.Instance()).Child(string(n))
 }
 
+func (s *Supervisor) shimGroup(n container.Name) cgroup.Group { return s.group(n).Child("shim") }
+
 func (s *Supervisor) guestGroup(n container.Name) cgroup.Group { return s.group(n).Child("guest") }
 
 // Start implements supervise.Supervisor.
@@ -60,6 +62,9 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	if err := os.MkdirAll(s.Paths.Run(n)+"/"+launch.MountDir, 0o700); err != nil {
 		return err
 	}
+	if err := state.WriteRuntimeJSON(s.statusFile(n), status{State: container.Starting, Since: time.Now()}); err != nil {
+		return err
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
@@ -70,7 +75,9 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{w, lock.File()} // RunShim has their numbers
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
+	if err = s.shimGroup(n).Create(); err == nil {
+		err = s.shimGroup(n).Start(cmd)
+	}
 	w.Close()
 	if err != nil {
 		return fmt.Errorf("start the shim: %w", err)
@@ -202,7 +209,7 @@ func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
 	}
 	switch {
 	case held && st == nil:
-		return supervise.Observation{State: container.Starting}, nil
+		return s.observeEnding(n)
 	case held:
 		o := st.observation()
 		if o.State == container.Running && s.guestGroup(n).Frozen() {
@@ -216,6 +223,15 @@ func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
 		return o, nil
 	}
 	return s.observeEnded(n)
+}
+
+// observeEnding looks at a container whose shim cleans up.
+func (s *Supervisor) observeEnding(n container.Name) (supervise.Observation, error) {
+	failed, err := readStatus(s.failureFile(n))
+	if err != nil || failed == nil {
+		return supervise.Observation{State: container.Stopping}, err
+	}
+	return failed.observation(), nil
 }
 
 // observeEnded looks at a container that has no shim and no leader.
