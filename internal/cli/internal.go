@@ -5,9 +5,9 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
-	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
+	"github.com/berth-containers/berth/internal/supervise/systemd"
 )
 
 // The commands that berth runs itself.
@@ -51,13 +51,13 @@ func (a *app) runCmd() *cobra.Command {
 	var lost string
 	c := &cobra.Command{
 		Use: "run NAME", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			s, n, err := a.supervisor(args[0])
 			if err != nil {
 				return err
 			}
 			if !inShim {
-				return launch.Run(s.Paths, n)
+				return systemd.Launch(cmd.Context(), s.Paths, n)
 			}
 			return s.Launch(n, lost)
 		},

@@ -20,6 +20,7 @@ import (
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
+	"github.com/berth-containers/berth/internal/supervise/systemd"
 )
 
 // Engine works on the containers of one root.
@@ -47,14 +48,32 @@ func Open(paths state.Paths, events container.EventFunc) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	probe := host.System()
+	keeper, err := chooseSupervisor(paths, probe, h)
+	if err != nil {
+		return nil, err
+	}
 	return &Engine{
 		Paths:      paths,
 		Images:     image.Open(paths.Images(), image.Options{Events: events}),
 		Events:     events,
-		probe:      host.System(),
-		supervisor: embedded.New(paths, h),
+		probe:      probe,
+		supervisor: keeper,
 		cgroups:    h,
 	}, nil
+}
+
+// chooseSupervisor gives systemd where it is PID 1, and otherwise the embedded
+// one. The environment variable BERTH_SUPERVISOR overrules that.
+func chooseSupervisor(paths state.Paths, probe host.Probe, h cgroup.Hierarchies) (supervisor, error) {
+	choice := os.Getenv("BERTH_SUPERVISOR")
+	switch {
+	case choice == "systemd" || choice == "" && probe.SystemdRuns():
+		return systemd.New(context.Background(), paths, h)
+	case choice == "embedded" || choice == "":
+		return embedded.New(paths, h), nil
+	}
+	return nil, &container.Error{Err: fmt.Errorf("BERTH_SUPERVISOR is %q", choice), Hint: "set it to systemd or embedded, or not at all", Code: container.CodeUsage}
 }
 
 // locked calls f with the lock of the container n. Only one process at a time

@@ -89,15 +89,25 @@ func (e *Engine) AwaitReady(ctx context.Context, n container.Name) error {
 	if err != nil {
 		return err
 	}
-	hint := fmt.Sprintf("berth why %s tells more, berth logs %s shows its console", n, n)
-	switch obs.State {
-	case container.Running, container.Paused:
+	switch {
+	case obs.State == container.Running || obs.State == container.Paused:
 		return nil
-	case container.Failed, container.Restarting, container.Unsupervised:
-		return &container.Error{Err: e.cause(obs), Hint: hint, Code: failureCode(obs)}
-	default:
-		return &container.Error{Err: errors.New("it was shut down before it was ready"), Hint: hint}
+	case obs.State.Alive() && obs.Reason == "" || obs.State == container.Stopped:
+		return &container.Error{Err: errors.New("it was shut down before it was ready"), Hint: whyHint(n)}
 	}
+	if a, ok := e.supervisor.(supervise.Abandoner); ok {
+		if err := a.Abandon(ctx, n, obs); err != nil {
+			return err
+		}
+		if obs, err = e.supervisor.Observe(n); err != nil {
+			return err
+		}
+	}
+	return &container.Error{Err: e.cause(obs), Hint: whyHint(n), Code: failureCode(obs)}
+}
+
+func whyHint(n container.Name) string {
+	return fmt.Sprintf("berth why %s tells more, berth logs %s shows its console", n, n)
 }
 
 // cause is why a container failed, as its supervisor kept it.

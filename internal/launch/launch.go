@@ -25,11 +25,16 @@ import (
 // its root is assembled.
 const MountDir = "mnt"
 
+// Options are what the supervisor says of a launch.
+type Options struct {
+	Lost     []string // what the guest goes without, for people
+	Register bool     // make the guest known to systemd-machined
+}
+
 // Run becomes systemd-nspawn for the container n; it returns only with an
 // error. It must run in a mount namespace that nothing else uses, and with
-// the container's runtime directory in place. lost is what the guest goes
-// without according to its supervisor, for people.
-func Run(paths state.Paths, n container.Name, lost ...string) error {
+// the container's runtime directory in place.
+func Run(paths state.Paths, n container.Name, o Options) error {
 	rec, err := state.ReadRecord(paths.Container(n))
 	if err != nil {
 		return err
@@ -47,6 +52,9 @@ func Run(paths state.Paths, n container.Name, lost ...string) error {
 		return err
 	}
 	root, err := rootOf(paths, rec, mapped)
+	if err == nil {
+		err = os.MkdirAll(root.Dir, 0o700)
+	}
 	if err != nil {
 		return err
 	}
@@ -54,17 +62,16 @@ func Run(paths state.Paths, n container.Name, lost ...string) error {
 	if err != nil {
 		return err
 	}
-	lost = append(lost, mounted.Lost...)
+	lost := append(o.Lost, mounted.Lost...)
 	if root.Unmapped && root.Users.Size != 0 {
 		lost = append(lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
 	}
 	if err := state.WriteLaunched(paths.Run(n), state.Launched{Record: *rec, Lost: lost}); err != nil {
 		return err
 	}
-	args, err := arguments(paths, rec, program, mounted, root.Unmapped)
-	if err != nil {
-		return err
-	}
+	c := config(paths, rec, mounted)
+	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
+	args := nspawn.Args(c)
 	return unix.Exec(program.Path, append([]string{program.Path}, args...), environment())
 }
 
@@ -117,15 +124,14 @@ func devices(s container.Spec) []string {
 	return out
 }
 
-func arguments(paths state.Paths, rec *state.Record, program host.Nspawn, m rootfs.Mounted, chown bool) ([]string, error) {
+// config is what systemd-nspawn is told of a container and its mounted root.
+func config(paths state.Paths, rec *state.Record, m rootfs.Mounted) nspawn.Config {
 	c := nspawn.Config{
-		Version:   program.Version,
 		Machine:   paths.Machine(rec.Name),
 		Hostname:  rec.Name.Hostname(),
 		MachineID: rec.MachineID,
 		Root:      m.Root,
 		UIDBase:   UIDBase(rec),
-		ChownRoot: chown,
 		Spec:      rec.Spec,
 	}
 	for i, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
@@ -134,7 +140,7 @@ func arguments(paths state.Paths, rec *state.Record, program host.Nspawn, m root
 	for i, node := range devices(rec.Spec) {
 		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Devices[i], Target: node})
 	}
-	return nspawn.Args(c), nil
+	return c
 }
 
 // environment is what systemd-nspawn gets: nothing of the caller's, except

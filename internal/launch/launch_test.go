@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/berth-containers/berth/container"
-	"github.com/berth-containers/berth/internal/host"
+	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -84,8 +84,7 @@ func TestArguments(t *testing.T) {
 	t.Parallel()
 	p, r := newRecord(t)
 	m := rootfs.Mounted{Root: "/root", Binds: []string{"/0", "/1", "/2"}, Devices: []string{"/dev/0"}}
-	args, err := arguments(p, r, host.Nspawn{Version: 252}, m, false)
-	must(t, err)
+	args := nspawn.Args(config(p, r, m))
 	var binds []string
 	for _, a := range args {
 		if strings.HasPrefix(a, "--bind") {
@@ -136,7 +135,7 @@ func TestOwned(t *testing.T) {
 func TestRunErrors(t *testing.T) {
 	t.Parallel()
 	p := state.Paths{Root: t.TempDir()}
-	if err := Run(p, "web"); !errors.Is(err, container.ErrNotFound) {
+	if err := Run(p, "web", Options{}); !errors.Is(err, container.ErrNotFound) {
 		t.Errorf("a container that there is not: %v", err)
 	}
 }

@@ -21,7 +21,9 @@ type Config struct {
 	// where the kernel cannot map them.
 	ChownRoot bool
 	Binds     []Bind
-	Spec      container.Spec
+	// Register makes the guest known to systemd-machined.
+	Register bool
+	Spec     container.Spec
 }
 
 // Bind is a mounted source, and where the guest sees it.
@@ -34,7 +36,7 @@ type Bind struct {
 // The guest's own init is started as PID 1.
 func Args(c Config) []string {
 	a := []string{
-		"--quiet", "--settings=no", "--register=no", "--keep-unit",
+		"--quiet", "--settings=no", "--register=" + yesNo(c.Register), "--keep-unit",
 		"--machine=" + c.Machine, "--hostname=" + c.Hostname, "--uuid=" + c.MachineID,
 		"--directory=" + c.Root,
 		"--notify-ready=yes", "--kill-signal=SIGRTMIN+3", "--console=read-only",
@@ -54,6 +56,13 @@ func Args(c Config) []string {
 	}
 	a = append(a, "--boot")
 	return append(a, c.Spec.ExtraFlags...)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 func users(c Config) []string {

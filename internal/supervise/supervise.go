@@ -32,6 +32,13 @@ type Killer interface {
 	Kill(ctx context.Context, n container.Name) error
 }
 
+// Abandoner is a Supervisor that by itself would start again and again what
+// failed at its first start.
+type Abandoner interface {
+	// Abandon stops the container, which then counts as failed.
+	Abandon(ctx context.Context, n container.Name, why Observation) error
+}
+
 // Freezer is a Supervisor that can stop and continue time for a guest.
 type Freezer interface {
 	// Freeze pauses a running guest, or resumes it.

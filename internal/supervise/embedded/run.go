@@ -15,5 +15,5 @@ func (s *Supervisor) Launch(n container.Name, lost string) error {
 	if lost != "" {
 		already = append(already, lost)
 	}
-	return launch.Run(s.Paths, n, already...)
+	return launch.Run(s.Paths, n, launch.Options{Lost: already})
 }

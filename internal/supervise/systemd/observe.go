@@ -22,18 +22,27 @@ func (s *Supervisor) observation(n container.Name, props map[string]any) supervi
 		o.Since = time.UnixMicro(int64(usec))
 	}
 	switch o.State {
-	case container.Failed, container.Restarting:
+	case container.Failed, container.Restarting, container.Stopping:
+		o.TimedOut = text(props, "Result") == "timeout"
 		o.Reason = reasonOf(text(props, "Result"), int(number(props, "ExecMainStatus")))
 	case container.Stopped:
-		o.Since = time.Time{}
-		_, err := os.Lstat(s.Paths.Run(n))
-		o.Leftover = err == nil
-		return o
+		return s.ended(n)
 	}
 	if text(props, "FreezerState") == "frozen" || o.State == container.Running && s.frozen(props) {
 		o.State = container.Paused
 	}
 	o.Leader, o.Started = leaderOf(int(number(props, "MainPID")))
+	return o
+}
+
+// ended is a container whose unit is not active.
+func (s *Supervisor) ended(n container.Name) supervise.Observation {
+	o := supervise.Observation{State: container.Stopped}
+	if f, err := s.readFailure(n); err == nil && f != nil {
+		o = supervise.Observation{State: f.State, Since: f.Since, Reason: f.Reason, TimedOut: f.TimedOut}
+	}
+	_, err := os.Lstat(s.Paths.Run(n))
+	o.Leftover = err == nil
 	return o
 }
 
@@ -69,8 +78,10 @@ func reasonOf(result string, status int) string {
 		return fmt.Sprintf("systemd-nspawn was ended by signal %d", status)
 	case "oom-kill":
 		return "the kernel killed it for want of memory"
+	case "success":
+		return ""
 	case "timeout":
-		return "it took too long"
+		return "the guest did not say READY=1 in time, or did not shut down in time"
 	case "start-limit-hit":
 		return "it was started too often in a short time"
 	}

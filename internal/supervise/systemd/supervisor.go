@@ -48,7 +48,7 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	if err != nil {
 		return err
 	}
-	if err := s.configure(ctx, rec); err != nil {
+	if err := errors.Join(s.forgetFailure(n), s.configure(ctx, rec)); err != nil {
 		return err
 	}
 	if err := s.conn.ResetFailedUnitContext(ctx, s.unit(n)); err != nil && !noSuchUnit(err) {
@@ -103,7 +103,7 @@ func (s *Supervisor) cleanUp(ctx context.Context, n container.Name) error {
 	if err := s.conn.ResetFailedUnitContext(ctx, s.unit(n)); err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("reset unit: %w", err)
 	}
-	return state.RemoveTree(s.Paths.Run(n))
+	return errors.Join(state.RemoveTree(s.Paths.Run(n)), s.forgetFailure(n))
 }
 
 // Kill implements supervise.Killer.

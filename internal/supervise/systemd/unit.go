@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/state"
@@ -26,6 +25,12 @@ func escape(name string) string { return strings.ReplaceAll(name, "-", `\x2d`) }
 
 // unescape is the name in an instance's name.
 func unescape(instance string) string { return strings.ReplaceAll(instance, `\x2d`, "-") }
+
+// ownUnit reports whether a unit is of some berth.
+func ownUnit(unit string) bool {
+	instance, _, ok := strings.Cut(unit, "@")
+	return ok && (instance == "berth" || strings.HasPrefix(instance, "berth-"))
+}
 
 // TemplateText is the content of the template unit, for the berth at program.
 func TemplateText(paths state.Paths, program string) string {
@@ -54,9 +59,6 @@ TasksMax=16384
 # The guest's init is asked to shut down, by systemd-nspawn.
 KillMode=mixed
 TimeoutStopSec=90s
-# How long a guest may take to be ready is for berth to say, which knows one
-# that is busy with an offline upgrade.
-TimeoutStartSec=infinity
 Restart=on-failure
 RestartSec=1s
 RestartForceExitStatus=133
@@ -83,6 +85,7 @@ func DropInText(paths state.Paths, rec *state.Record) string {
 		fmt.Fprintf(&b, "After=%s\n", Unit(paths, d))
 	}
 	b.WriteString("\n[Service]\n")
+	fmt.Fprintf(&b, "TimeoutStartSec=%s\n", startLimit(rec.Spec.TimeoutStartSec))
 	for _, l := range limitLines(rec.Spec.Limits) {
 		b.WriteString(l + "\n")
 	}
@@ -94,6 +97,14 @@ func DropInText(paths state.Paths, rec *state.Record) string {
 		fmt.Fprintf(&b, "DeviceAllow=%s %s\n", quote(d.Node), modifier)
 	}
 	return b.String()
+}
+
+// startLimit is a time span as systemd.time(7) has it.
+func startLimit(d container.Duration) string {
+	if d == 0 {
+		return "infinity"
+	}
+	return d.String()
 }
 
 // limitLines are limits as settings of systemd.resource-control(5).
@@ -146,6 +157,3 @@ WantedBy=multi-user.target
 
 // AutostartUnit is its name.
 const AutostartUnit = "berth-autostart.service"
-
-// stopGrace is what systemd is given beyond a guest's time to shut down.
-const stopGrace = 10 * time.Second
