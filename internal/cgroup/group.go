@@ -33,7 +33,11 @@ func (g Group) dir(t hierarchy) string { return filepath.Join(t.mount, g.path) }
 // hierarchy it hands every controller down to it.
 func (g Group) Create() error {
 	for _, t := range g.h.list {
-		if err := os.MkdirAll(g.dir(t), 0o755); err != nil {
+		err := os.MkdirAll(g.dir(t), 0o755)
+		for tries := 0; errors.Is(err, fs.ErrNotExist) && tries < 100; tries++ {
+			err = os.MkdirAll(g.dir(t), 0o755) // somebody's Prune took the parent away
+		}
+		if err != nil {
 			return err
 		}
 		if t.v2 {
