@@ -20,12 +20,12 @@ demo-clean: build
 # Unit, golden and script tests, fuzz seeds, and end to end with real guests.
 test:
 	@scripts/need $(TEST)
-	go vet ./...
-	go test -timeout 20m ./...
+	go vet -tags e2e ./...
+	go test -tags e2e -timeout 20m ./...
 
 e2e:
 	@scripts/need $(TEST)
-	go test -count=1 -timeout 20m ./test/e2e
+	go test -tags e2e -count=1 -timeout 20m ./test/e2e
 
 bench: build
 	@scripts/need $(TEST) nsenter=util-linux

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,8 +33,21 @@ func (x *extractor) attributes(h *tar.Header) (attributes, error) {
 	a.mtime = unix.Timespec{Sec: h.ModTime.Unix(), Nsec: int64(h.ModTime.Nanosecond())}
 	var dropped int64
 	a.xattrs, dropped = headerXattrs(h)
+	if x.opts.Owner != nil || x.opts.Unprivileged {
+		dropped += a.dropPrivileges()
+	}
 	x.stats.Xattrs += dropped
 	return a, nil
+}
+
+// dropPrivileges takes away what would let anybody who runs the file act as
+// its new owner, which the archive cannot have meant. It returns the number of
+// attributes taken.
+func (a *attributes) dropPrivileges() int64 {
+	a.mode &^= unix.S_ISUID | unix.S_ISGID
+	before := len(a.xattrs)
+	a.xattrs = slices.DeleteFunc(a.xattrs, func(x xattr) bool { return x.name == xattrCapability })
+	return int64(before - len(a.xattrs))
 }
 
 // apply gives an open file its attributes, but for the time. The owner comes

@@ -12,10 +12,13 @@ import (
 // Options say how Extract treats a stream. The zero value keeps the owners of
 // the archive and knows no limit but the file system's.
 type Options struct {
-	MaxBytes   int64            // apparent size of all files together; 0: no limit
-	MaxEntries int64            // 0: no limit
-	Owner      *Owner           // owns everything, instead of the archive's owners
-	Progress   func(done int64) // told now and then how many bytes of content there are; may be nil
+	MaxBytes   int64  // apparent size of all files together; 0: no limit
+	MaxEntries int64  // 0: no limit
+	Owner      *Owner // owns everything, instead of the archive's owners, and no file acts with its rights
+	// Unprivileged leaves out what would let a file act with its owner's
+	// rights: setuid and setgid bits, and file capabilities.
+	Unprivileged bool
+	Progress     func(done int64) // told now and then how many bytes of content there are; may be nil
 }
 
 // Owner is a user and a group of the host.

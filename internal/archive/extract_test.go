@@ -98,9 +98,25 @@ func TestExtractOwner(t *testing.T) {
 	s := newSandbox(t)
 	f := file("a/b", "")
 	f.Uid = -5 // does not matter then
-	data := stream(t, f, symlink("a/l", "b"), dir("a/d"))
+	su := withXattrs(file("a/su", ""), map[string]string{xattrCapability: capNetRaw, "user.note": "hi"})
+	su.Mode = 0o6755
+	shared := dir("a/d")
+	shared.Mode = 0o3777
+	data := stream(t, f, symlink("a/l", "b"), shared, su)
 	_, err := Extract(t.Context(), bytes.NewReader(data), s.root, Options{Owner: &Owner{1000, 1001}})
 	must(t, err)
+	if m := s.lstat(t, "a/su").Mode; m != unix.S_IFREG|0o755 {
+		t.Errorf("a setuid program for another owner has mode %o", m)
+	}
+	if m := s.lstat(t, "a/d").Mode; m != unix.S_IFDIR|0o1777 {
+		t.Errorf("a directory for another owner has mode %o", m)
+	}
+	opened, err := s.root.Open("a/su")
+	must(t, err)
+	defer opened.Close()
+	if x, err := fileXattrs(int(opened.Fd())); err != nil || len(x) != 1 || x[paxXattr+"user.note"] != "hi" {
+		t.Errorf("extended attributes for another owner: %q, %v", x, err)
+	}
 	for _, name := range []string{"a", "a/b", "a/l", "a/d"} {
 		if st := s.lstat(t, name); st.Uid != 1000 || st.Gid != 1001 {
 			t.Errorf("%s belongs to %d:%d", name, st.Uid, st.Gid)

@@ -15,7 +15,7 @@ var levels = [][]string{
 	{"internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise"},
 	{"internal/image", "internal/transfer"},
 	{"internal/launch"},
-	{"internal/supervise/embedded", "internal/supervise/systemd"},
+	{"internal/supervise/embedded", "internal/supervise/systemd", "internal/supervise/supervisetest"},
 	{"internal/engine"},
 	{"."},
 	{"internal/cli"},

@@ -33,6 +33,7 @@ func (e *Engine) Copy(ctx context.Context, from, to Place, o transfer.Options) e
 	if err != nil {
 		return err
 	}
+	o.Unprivileged = from.Container != "" && to.Container == ""
 	sent := make(chan error, 1)
 	go func() {
 		err := e.send(ctx, from, w, o)

@@ -72,10 +72,7 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return codeOf(err), startError(err, inner)
 	}
-	stop := make(chan struct{})
-	go forward(ctx, c.Signals, pid, stop)
-	status, err := wait(pid)
-	close(stop)
+	status, err := attend(ctx, c.Signals, pid)
 	if err != nil {
 		return CodeFailed, err
 	}
@@ -151,6 +148,33 @@ func orDefault(s, otherwise string) string {
 	return s
 }
 
+// attend passes signals on to the child pid until it ends.
+func attend(ctx context.Context, signals <-chan os.Signal, pid int) (unix.WaitStatus, error) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		forward(ctx, signals, pid, stop)
+	}()
+	// Until it is waited for, nobody else can get its PID, and its signals.
+	err := ended(pid)
+	close(stop)
+	<-stopped
+	if err != nil {
+		return 0, err
+	}
+	return wait(pid)
+}
+
+// ended returns when a child has ended, and leaves it to be waited for.
+func ended(pid int) error {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return os.NewSyscallError("waitid", err)
+		}
+	}
+}
+
 // wait waits for a child that is not an os.Process.
 func wait(pid int) (unix.WaitStatus, error) {
 	for {
@@ -162,7 +186,7 @@ func wait(pid int) (unix.WaitStatus, error) {
 	}
 }
 
-// forward passes signals on to the child until it is waited for, and kills it
+// forward passes signals on to the child until stop is closed, and kills it
 // when ctx ends.
 func forward(ctx context.Context, signals <-chan os.Signal, pid int, stop <-chan struct{}) {
 	for {

@@ -114,7 +114,7 @@ func TestFalseMultiplexer(t *testing.T) {
 			g, dir := tree(t)
 			must(t, os.MkdirAll(dir+"/dev/pts", 0o755))
 			must(t, lay(dir+"/dev/pts/ptmx"))
-			master, slave, err := g.openTerminal()
+			master, slave, err := g.openTerminal(0)
 			if err == nil {
 				master.Close()
 				slave.Close()

@@ -23,16 +23,18 @@ type Guest struct {
 	cgroups cgroup.Hierarchies
 }
 
+var errEnded = errors.New("the guest has just ended")
+
 // Open holds on to the guest whose init has the PID leader and started at the
 // time start; see process.StartTime.
 func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	p, err := process.OpenStarted(leader, start)
 	if err != nil {
-		return nil, errors.New("the guest has just ended")
+		return nil, errEnded
 	}
 	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", leader), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = errors.New("the guest has just ended")
+		err = errEnded
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())

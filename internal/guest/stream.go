@@ -103,7 +103,7 @@ func (s *streams) close() {
 // terminal gives the program a new terminal of the guest and connects it to
 // the host's.
 func (s *streams) terminal(g *Guest, c Command, inner *namespace.Command) error {
-	master, slave, err := g.openTerminal()
+	master, slave, err := g.openTerminal(inner.UID)
 	if err != nil {
 		return fmt.Errorf("open a terminal in the guest: %w", err)
 	}

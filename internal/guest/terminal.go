@@ -2,13 +2,17 @@ package guest
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal makes a pair of terminal ends in the guest's own devpts.
-func (g *Guest) openTerminal() (master, slave *os.File, err error) {
+// openTerminal makes a pair of terminal ends in the guest's own devpts, for a
+// user of the guest: left to the host's root, whom the guest does not know,
+// not even the guest's root could give it to who logs in.
+func (g *Guest) openTerminal(user int) (master, slave *os.File, err error) {
 	master, err = g.open("dev/pts/ptmx", unix.O_RDWR)
 	if err != nil {
 		return nil, nil, err
@@ -33,7 +37,33 @@ func (g *Guest) openTerminal() (master, slave *os.File, err error) {
 		slave = os.NewFile(peer, "terminal")
 		return nil
 	})
-	return master, slave, err
+	if err != nil {
+		return nil, nil, err
+	}
+	owner, err := g.hostUser(user)
+	if err == nil {
+		err = slave.Chown(owner, -1)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, slave.Close())
+	}
+	return master, slave, nil
+}
+
+// hostUser is the host's number of a user of the guest; see
+// user_namespaces(7).
+func (g *Guest) hostUser(user int) (int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/uid_map", g.leader.PID))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		var inside, outside, count int
+		if _, err := fmt.Sscan(line, &inside, &outside, &count); err == nil && inside <= user && user-inside < count {
+			return outside + user - inside, nil
+		}
+	}
+	return 0, fmt.Errorf("the guest has no user %d", user)
 }
 
 // control calls f with the file's descriptor, without taking the file from

@@ -32,7 +32,6 @@ type Probe struct {
 	LookPath func(program string) (string, error) // as exec.LookPath
 	Output   func(program string) ([]byte, error) // of program --version
 	Readlink func(path string) (string, error)    // as os.Readlink
-	ReadFile func(path string) ([]byte, error)    // as os.ReadFile
 }
 
 // System is the Probe of the machine that this program runs on.
@@ -42,7 +41,6 @@ func System() Probe {
 		LookPath: exec.LookPath,
 		Output:   func(p string) ([]byte, error) { return exec.Command(p, "--version").Output() },
 		Readlink: os.Readlink,
-		ReadFile: os.ReadFile,
 	}
 }
 

@@ -40,9 +40,8 @@ func FuzzArgs(f *testing.F) {
 		c := example()
 		source, target := "/"+a, "/"+b
 		c.Binds = []Bind{{source, target, false}, {target, source, true}}
-		c.Devices = []string{source}
 		c.Spec.Environment = map[string]string{"A": a}
-		want := []string{"--bind=" + source + "|" + target, "--bind-ro=" + target + "|" + source, "--bind=" + source}
+		want := []string{"--bind=" + source + "|" + target, "--bind-ro=" + target + "|" + source}
 		if path, err := container.ParsePath(source); err == nil && !strings.Contains(path, ":") {
 			c.Spec.Tmpfs = []string{path + ":size=1G"}
 			want = append(want, "--tmpfs="+path+"|size=1G")

@@ -51,7 +51,6 @@ func examples() map[string]func(*Config) {
 		"network":     func(c *Config) { c.Spec.PrivateNetwork, c.Spec.EnableTun = true, true },
 		"mounts": func(c *Config) {
 			c.Binds = []Bind{{"/run/mnt/bind/0", "/srv", true}, {`/a:b\c`, `/d:e\f g,h`, false}}
-			c.Devices = []string{"/dev/fuse", "/dev/a:b"}
 			c.Spec.Tmpfs = []string{"/tmp", "/var/x:size=1G,mode=0755", `/a\b:nosuid`}
 		},
 		"rights": func(c *Config) {

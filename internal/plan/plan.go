@@ -52,6 +52,10 @@ func Step(w Wanted, o *Observed) container.Step {
 		s.Effect = max(s.Effect, container.EffectRestart)
 	case alive && w.Spec.RestartIfChanged && s.Effect >= container.EffectRestart:
 		s.Restart = true
+	case alive && s.Effect == container.EffectRecreate:
+		// The changes of the running guest belong to the image that it has.
+		return container.Step{Name: w.Name, Action: container.ActionNone, Changes: s.Changes,
+			Why: "restartIfChanged is false: stop it and apply again, for the new image and all else"}
 	case alive && s.Effect >= container.EffectRestart:
 		s.Why = "restartIfChanged is false: it waits for the next start"
 	case !alive && w.Spec.AutoStart && !w.NoStart:

@@ -153,7 +153,7 @@ func TestStepForRunning(t *testing.T) {
 		{"a change that goes on waiting", spec(ephemeral, noRestart), spec(ephemeral, noRestart), spec(), digestA, digestA, digestA,
 			"none none ephemeral(restart): restartIfChanged is false: it waits for the next start"},
 		{"an image that goes on waiting", spec(noRestart), spec(noRestart), spec(), digestB, digestB, digestA,
-			"none none image(recreate): restartIfChanged is false: it waits for the next start"},
+			"none none image(recreate): restartIfChanged is false: stop it and apply again, for the new image and all else"},
 		{"a change taken back", spec(), spec(ephemeral), spec(), digestA, digestA, digestA, "update live ephemeral(live)"},
 		{"a change on top", spec(ephemeral, limited), spec(ephemeral), spec(), digestA, digestA, digestA,
 			"update restart limits.tasksMax(live) ephemeral(restart) restart"},

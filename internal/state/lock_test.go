@@ -156,3 +156,23 @@ func TestLockIsNotInherited(t *testing.T) {
 	}
 	must(t, l.Unlock())
 }
+
+// TestLockHandedOn gives a lock to another process, which keeps it when this
+// one gives it back.
+func TestLockHandedOn(t *testing.T) {
+	t.Parallel()
+	path := lockPath(t)
+	l, err := TryLock(path)
+	must(t, err)
+	o := startWith(t, "heir", path, l.File())
+	o.says(t)
+	must(t, l.Unlock())
+	if _, err := TryLock(path); !errors.Is(err, ErrLocked) || !Held(path) {
+		t.Errorf("the other does not hold it: %v", err)
+	}
+	must(t, o.in.Close())
+	again, err := AwaitLock(t.Context(), path)
+	must(t, err)
+	must(t, again.Unlock())
+	must(t, o.Wait())
+}

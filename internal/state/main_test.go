@@ -38,13 +38,19 @@ func play(role, path string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Println("held")
-		if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
-			return err
-		}
-		return l.Unlock()
+		return hold(l)
+	case "heir": // holds one that it was started with
+		return hold(Inherited(os.NewFile(3, "lock")))
 	}
 	return fmt.Errorf("no such role: %s", role)
+}
+
+func hold(l *Lock) error {
+	fmt.Println("held")
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	return l.Unlock()
 }
 
 // other is another process.
@@ -56,9 +62,15 @@ type other struct {
 
 func start(t *testing.T, role, path string) *other {
 	t.Helper()
+	return startWith(t, role, path)
+}
+
+// startWith starts a process with more files open, from 3 on.
+func startWith(t *testing.T, role, path string, files ...*os.File) *other {
+	t.Helper()
 	cmd := exec.Command("/proc/self/exe", path)
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr, cmd.ExtraFiles = os.Stderr, files
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ package transfer
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,13 @@ const (
 // Options are the same at both ends.
 type Options struct {
 	KeepOwners bool // otherwise everything belongs to root at the far end
+	// Unprivileged takes setuid and setgid bits and file capabilities away at
+	// the far end, which does not trust this one.
+	Unprivileged bool
+}
+
+func (o Options) extract() archive.Options {
+	return archive.Options{Owner: o.owner(), Unprivileged: o.Unprivileged}
 }
 
 func (o Options) owner() *archive.Owner {
@@ -64,6 +72,10 @@ func sendTree(ctx context.Context, w io.Writer, path string, o Options) error {
 	return err
 }
 
+// maxUnsized is how much is read of a file that does not know its size, in
+// bytes.
+const maxUnsized = 16 << 20
+
 func sendFile(w io.Writer, path string, info fs.FileInfo, o Options) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -73,6 +85,14 @@ func sendFile(w io.Writer, path string, info fs.FileInfo, o Options) error {
 	h, err := tar.FileInfoHeader(info, "")
 	if err != nil {
 		return err
+	}
+	content := io.Reader(f)
+	if h.Size == 0 { // as the files of /proc say, whatever is in them
+		b, err := io.ReadAll(io.LimitReader(f, maxUnsized))
+		if err != nil {
+			return fmt.Errorf("read %s: %w", path, err)
+		}
+		h.Size, content = int64(len(b)), bytes.NewReader(b)
 	}
 	h.Name, h.Uname, h.Gname, h.Format = "file", "", "", tar.FormatPAX
 	if !o.KeepOwners {
@@ -85,7 +105,7 @@ func sendFile(w io.Writer, path string, info fs.FileInfo, o Options) error {
 	if err := t.WriteHeader(h); err != nil {
 		return err
 	}
-	if _, err := io.Copy(t, f); err != nil {
+	if _, err := io.Copy(t, content); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	return t.Close()
@@ -122,15 +142,15 @@ func receiveTree(ctx context.Context, r io.Reader, path string, o Options) error
 		return err
 	}
 	defer root.Close()
-	_, err = archive.Extract(ctx, r, root, archive.Options{Owner: o.owner()})
+	_, err = archive.Extract(ctx, r, root, o.extract())
 	return err
 }
 
 // receiveFile unpacks beside the place where the file belongs, and moves it
 // there when it is whole.
 func receiveFile(ctx context.Context, r io.Reader, path string, o Options) (err error) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a directory", path)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is there already, and not a regular file", path)
 	}
 	staging, err := os.MkdirTemp(filepath.Dir(path), ".berth-cp-*")
 	if err != nil {
@@ -142,7 +162,7 @@ func receiveFile(ctx context.Context, r io.Reader, path string, o Options) (err 
 		return err
 	}
 	defer root.Close()
-	if _, err := archive.Extract(ctx, r, root, archive.Options{Owner: o.owner()}); err != nil {
+	if _, err := archive.Extract(ctx, r, root, o.extract()); err != nil {
 		return err
 	}
 	if info, err := root.Lstat("file"); err != nil || !info.Mode().IsRegular() {

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,9 +24,10 @@ import (
 // of all tests.
 type berth struct {
 	testing.TB
-	root string
-	work string // the working directory of its commands
-	env  []string
+	root   string
+	work   string // the working directory of its commands
+	env    []string
+	binary string // the program, if it is not the one that all tests use
 }
 
 // patience bounds every command: one that takes longer hangs.
@@ -93,7 +95,7 @@ func (r result) String() string {
 func tail(s string) string { return s[max(0, len(s)-12000):] }
 
 func (b *berth) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Getenv(binaryVariable), args...)
+	cmd := exec.CommandContext(ctx, cmp.Or(b.binary, os.Getenv(binaryVariable)), args...)
 	cmd.Dir = b.work
 	cmd.Env = append(os.Environ(), append([]string{"BERTH_ROOT=" + b.root, "TERM=dumb"}, b.env...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // a Go program then tells where it hangs

@@ -48,7 +48,7 @@ func execStreams(t *testing.T, b *berth) {
 	is(t, "no input", b.feed(strings.NewReader(""), "exec", "-i", "web", "wc", "-c").out, "0\n")
 	is(t, "arguments", b.out("exec", "web", "--", "printf", "[%s]", "a b", "", "$HOME", "--", "-x"), "[a b][][$HOME][--][-x]")
 	// What a command leaves running must not keep exec.
-	if r := b.run("exec", "web", "--", "sh", "-c", "sleep 30 & echo started"); r.took > 20*time.Second {
+	if r := b.run("exec", "web", "--", "sh", "-c", "sleep 30 >&- 2>&- & echo started"); r.took > 20*time.Second {
 		t.Errorf("exec waited for a process in the background: %v", r)
 	}
 }
@@ -158,17 +158,16 @@ func execPlace(t *testing.T, b *berth) {
 	is(t, "its parent", b.in("web", "echo $PPID"), "0")
 	cmd, out := b.spawn("exec", "web", "--", "sh", "-c", "echo ready; exec sleep 60")
 	out.line()
-	found := false
-	for _, pid := range pidsOf(b.root, "web") {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if found = string(text) == "sleep\x0060\x00"; found {
-			is(t, "user on the host", uidOf(b, pid), b.status("web").UIDBase)
-			break
+	b.until("the command is in the container's control group", func() bool {
+		for _, pid := range pidsOf(b.root, "web") {
+			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if string(text) == "sleep\x0060\x00" {
+				is(t, "user on the host", uidOf(b, pid), b.status("web").UIDBase)
+				return true
+			}
 		}
-	}
-	if !found {
-		t.Error("the command is not in the container's control group")
-	}
+		return false
+	})
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
 }
@@ -276,7 +275,7 @@ func (m *terminal) code() int {
 }
 
 func execTerminal(t *testing.T, b *berth) {
-	m := b.onTerminal("exec", "-t", "web", "--", "sh", "-c", `tty; stty size; trap 'stty size' WINCH; echo ready; read line; echo "[$line]"; read line; exit 9`)
+	m := b.onTerminal("exec", "-t", "web", "--", "sh", "-c", `tty; stty size; trap 'stty size' WINCH; echo ready; until read line; do :; done; echo "[$line]"; read line; exit 9`)
 	m.await(`/dev/pts/\d+`)
 	m.await("24 80")
 	m.await("ready")
@@ -304,6 +303,8 @@ func execShell(t *testing.T, b *berth) {
 	m.await("# ")
 	m.write("echo $((6*7)) $0 $(tty)\r")
 	m.await(`42 -bash /dev/pts/\d+`)
+	m.write("stat -c %U: $(tty)\r")
+	m.await("root:")
 	m.write("exit 5\r")
 	is(t, "code", m.code(), 5)
 	is(t, "script", b.feed(strings.NewReader("id -un; pwd\n"), "shell", "-u", "ann", "web").out, "ann\n/home/ann\n")

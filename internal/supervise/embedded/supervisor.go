@@ -62,6 +62,9 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	if err := os.MkdirAll(s.Paths.Run(n)+"/"+launch.MountDir, 0o700); err != nil {
 		return err
 	}
+	if err := state.WriteRuntimeJSON(s.statusFile(n), status{State: container.Starting, Since: time.Now()}); err != nil {
+		return err
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
@@ -206,7 +209,7 @@ func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
 	}
 	switch {
 	case held && st == nil:
-		return supervise.Observation{State: container.Starting}, nil
+		return s.observeEnding(n)
 	case held:
 		o := st.observation()
 		if o.State == container.Running && s.guestGroup(n).Frozen() {
@@ -220,6 +223,15 @@ func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
 		return o, nil
 	}
 	return s.observeEnded(n)
+}
+
+// observeEnding looks at a container whose shim cleans up.
+func (s *Supervisor) observeEnding(n container.Name) (supervise.Observation, error) {
+	failed, err := readStatus(s.failureFile(n))
+	if err != nil || failed == nil {
+		return supervise.Observation{State: container.Stopping}, err
+	}
+	return failed.observation(), nil
 }
 
 // observeEnded looks at a container that has no shim and no leader.
