@@ -209,29 +209,36 @@ func (g Group) Children() []string {
 	return out
 }
 
-// OpenProcs opens, for writing, the cgroup.procs files of the groups that the
-// process pid is in, one in every hierarchy of these.
-func (h Hierarchies) OpenProcs(pid int) (files []*os.File, err error) {
+// OpenEntrance opens the groups that the process pid is in for one that is
+// still to be forked: what it has to write "0" to, in v1, and the directory
+// to start in, in v2, or nil. Both are quick; see Start.
+func (h Hierarchies) OpenEntrance(pid int) (tasks []*os.File, dir *os.File, err error) {
 	defer func() {
 		if err != nil {
-			for _, f := range files {
+			for _, f := range tasks {
 				f.Close()
 			}
-			files = nil
+			tasks, dir = nil, nil // dir is opened last
 		}
 	}()
 	places, err := h.places(strconv.Itoa(pid))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, p := range places {
-		f, err := os.OpenFile(p.dir+"/cgroup.procs", os.O_WRONLY, 0)
-		if err != nil {
-			return files, err
+		if p.v2 {
+			continue
 		}
-		files = append(files, f)
+		f, err := os.OpenFile(p.dir+"/tasks", os.O_WRONLY, 0)
+		if err != nil {
+			return tasks, nil, err
+		}
+		tasks = append(tasks, f)
 	}
-	return files, nil
+	if i := slices.IndexFunc(places, func(p place) bool { return p.v2 }); i >= 0 {
+		dir, err = os.Open(places[i].dir)
+	}
+	return tasks, dir, err
 }
 
 // place is a group in one hierarchy.
