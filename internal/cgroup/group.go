@@ -87,7 +87,7 @@ func (g Group) Join(pid int) error {
 func (g Group) Procs() ([]int, error) {
 	seen := map[int]bool{}
 	var out []int
-	for _, t := range g.h.list {
+	for _, t := range g.h.telling() {
 		err := filepath.WalkDir(g.dir(t), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.IsDir() {
 				return ignoreGone(err)
@@ -106,6 +106,22 @@ func (g Group) Procs() ([]int, error) {
 		}
 	}
 	return out, nil
+}
+
+// telling are hierarchies that know all processes of a group. A process is in
+// the same group of each, but below it only in those in which a guest makes
+// groups of its own: of the others one is enough.
+func (h Hierarchies) telling() []hierarchy {
+	var out []hierarchy
+	flat := false
+	for _, t := range h.list {
+		deep := t.v2 || slices.Contains(t.controllers, "name=systemd")
+		if deep || !flat {
+			out = append(out, t)
+			flat = flat || !deep
+		}
+	}
+	return out
 }
 
 func ignoreGone(err error) error {
