@@ -22,6 +22,11 @@ func (l *lab) run(ctx context.Context, args ...string) (answer []byte, took time
 // timed runs a program with files as its streams: a pipe would be measured
 // too.
 func (l *lab) timed(ctx context.Context, program string, args ...string) (answer []byte, took time.Duration, err error) {
+	return l.timedAs(ctx, (*exec.Cmd).Start, program, args...)
+}
+
+// timedAs is timed for a program that is started by start.
+func (l *lab) timedAs(ctx context.Context, start func(*exec.Cmd) error, program string, args ...string) (answer []byte, took time.Duration, err error) {
 	out, errOut := l.path("stdout"), l.path("stderr")
 	var files []*os.File
 	for _, path := range []string{out, errOut} {
@@ -35,7 +40,9 @@ func (l *lab) timed(ctx context.Context, program string, args ...string) (answer
 	cmd := command(ctx, program, args...)
 	cmd.Stdout, cmd.Stderr = files[0], files[1]
 	begun := time.Now()
-	err = cmd.Run()
+	if err = start(cmd); err == nil {
+		err = cmd.Wait()
+	}
 	took = time.Since(begun)
 	if err != nil {
 		b, _ := os.ReadFile(errOut)

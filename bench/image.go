@@ -33,8 +33,14 @@ func (l *lab) debianTree(ctx context.Context) (*tree, error) {
 	return l.debian, err
 }
 
+// importImage imports an image, in a cgroup of the lab's: an import that
+// outlives a killed bench is found there.
 func (l *lab) importImage(ctx context.Context, ref string) (*tree, error) {
-	b, _, err := l.run(ctx, "image", "import", "--json", ref)
+	g := l.peerGroup().Child("import")
+	if err := g.Create(); err != nil {
+		return nil, err
+	}
+	b, _, err := l.timedAs(ctx, g.Start, l.options.berth, "--root", l.paths.Root, "image", "import", "--json", ref)
 	if err != nil {
 		return nil, err
 	}

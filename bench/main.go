@@ -123,13 +123,13 @@ func runBench(ctx context.Context, o options) (err error) {
 	for _, m := range chosen {
 		l.say("%s", m.name)
 		rows, err := m.run(ctx, l)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		t.rows = append(t.rows, rows...)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", m.name, err))
 			t.failed = append(t.failed, m.name)
-		}
-		if ctx.Err() != nil {
-			return errors.Join(append(errs, context.Cause(ctx))...)
 		}
 		errs = append(errs, l.reset(ctx))
 	}

@@ -33,7 +33,11 @@ func (g Group) dir(t hierarchy) string { return filepath.Join(t.mount, g.path) }
 // hierarchy it hands every controller down to it.
 func (g Group) Create() error {
 	for _, t := range g.h.list {
-		if err := os.MkdirAll(g.dir(t), 0o755); err != nil {
+		err := os.MkdirAll(g.dir(t), 0o755)
+		for tries := 0; errors.Is(err, fs.ErrNotExist) && tries < 100; tries++ {
+			err = os.MkdirAll(g.dir(t), 0o755) // somebody's Prune took the parent away
+		}
+		if err != nil {
 			return err
 		}
 		if t.v2 {
@@ -83,7 +87,7 @@ func (g Group) Join(pid int) error {
 func (g Group) Procs() ([]int, error) {
 	seen := map[int]bool{}
 	var out []int
-	for _, t := range g.h.list {
+	for _, t := range g.h.telling() {
 		err := filepath.WalkDir(g.dir(t), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.IsDir() {
 				return ignoreGone(err)
@@ -102,6 +106,22 @@ func (g Group) Procs() ([]int, error) {
 		}
 	}
 	return out, nil
+}
+
+// telling are hierarchies that know all processes of a group. A process is in
+// the same group of each, but below it only in those in which a guest makes
+// groups of its own: of the others one is enough.
+func (h Hierarchies) telling() []hierarchy {
+	var out []hierarchy
+	flat := false
+	for _, t := range h.list {
+		deep := t.v2 || slices.Contains(t.controllers, "name=systemd")
+		if deep || !flat {
+			out = append(out, t)
+			flat = flat || !deep
+		}
+	}
+	return out
 }
 
 func ignoreGone(err error) error {
@@ -205,29 +225,36 @@ func (g Group) Children() []string {
 	return out
 }
 
-// OpenProcs opens, for writing, the cgroup.procs files of the groups that the
-// process pid is in, one in every hierarchy of these.
-func (h Hierarchies) OpenProcs(pid int) (files []*os.File, err error) {
+// OpenEntrance opens the groups that the process pid is in for one that is
+// still to be forked: what it has to write "0" to, in v1, and the directory
+// to start in, in v2, or nil. Both are quick; see Start.
+func (h Hierarchies) OpenEntrance(pid int) (tasks []*os.File, dir *os.File, err error) {
 	defer func() {
 		if err != nil {
-			for _, f := range files {
+			for _, f := range tasks {
 				f.Close()
 			}
-			files = nil
+			tasks, dir = nil, nil // dir is opened last
 		}
 	}()
 	places, err := h.places(strconv.Itoa(pid))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, p := range places {
-		f, err := os.OpenFile(p.dir+"/cgroup.procs", os.O_WRONLY, 0)
-		if err != nil {
-			return files, err
+		if p.v2 {
+			continue
 		}
-		files = append(files, f)
+		f, err := os.OpenFile(p.dir+"/tasks", os.O_WRONLY, 0)
+		if err != nil {
+			return tasks, nil, err
+		}
+		tasks = append(tasks, f)
 	}
-	return files, nil
+	if i := slices.IndexFunc(places, func(p place) bool { return p.v2 }); i >= 0 {
+		dir, err = os.Open(places[i].dir)
+	}
+	return tasks, dir, err
 }
 
 // place is a group in one hierarchy.

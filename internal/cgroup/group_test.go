@@ -190,26 +190,33 @@ func TestJoinAndProcs(t *testing.T) {
 	}
 }
 
-func TestOpenProcs(t *testing.T) {
+func TestOpenEntrance(t *testing.T) {
 	t.Parallel()
 	g := newGroup(t)
 	p := join(t, g)
-	files, err := g.h.OpenProcs(p.Process.Pid)
+	files, dir, err := g.h.OpenEntrance(p.Process.Pid)
 	must(t, err)
+	if dir != nil {
+		files = append(files, dir)
+	}
 	var got, want []string
 	for _, f := range files {
 		got = append(got, f.Name())
 		must(t, f.Close())
 	}
 	for _, h := range g.h.list {
-		want = append(want, filepath.Join(g.dir(h), "cgroup.procs"))
+		if h.v2 {
+			want = append(want, g.dir(h))
+		} else {
+			want = append(want, g.dir(h)+"/tasks")
+		}
 	}
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if _, err := g.h.OpenProcs(1 << 22); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := g.h.OpenEntrance(1 << 22); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("of a process that there is not: %v", err)
 	}
 }

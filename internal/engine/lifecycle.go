@@ -83,7 +83,7 @@ func (e *Engine) AwaitReady(ctx context.Context, n container.Name) error {
 	}
 	obs, err := e.supervisor.Await(ctx, n, func(o supervise.Observation) bool {
 		return o.State == container.Running || o.State == container.Paused || !o.State.Alive() ||
-			o.State == container.Stopping || o.State == container.Unsupervised ||
+			o.State == container.Unsupervised ||
 			o.State == container.Restarting && o.Restarts > before.Restarts
 	})
 	if err != nil {

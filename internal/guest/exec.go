@@ -58,9 +58,7 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return CodeFailed, err
 	}
-	for _, f := range inner.Cgroups {
-		defer f.Close()
-	}
+	defer closeGroups(inner)
 	streams, err := g.connect(c, inner)
 	if err != nil {
 		return CodeFailed, err
@@ -95,12 +93,12 @@ func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := g.cgroups.OpenProcs(g.leader.PID)
+	tasks, group, err := g.cgroups.OpenEntrance(g.leader.PID)
 	if err != nil {
 		return nil, err
 	}
 	inner := &namespace.Command{
-		Target: g.leader.File(), Flags: flags, Bounding: bounding, Cgroups: files,
+		Target: g.leader.File(), Flags: flags, Bounding: bounding, Cgroups: tasks, CgroupDir: group,
 		UID: a.UID, GID: a.GID, Groups: a.Groups, Dir: orDefault(c.Dir, a.Home),
 		Env: append(environment(a), c.Env...), NewSession: true, File: c.File,
 	}
@@ -115,6 +113,15 @@ func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
 	inner.Paths = candidates(args[0])
 	inner.Args = append([]string{orDefault(c.Name, args[0])}, args[1:]...)
 	return inner, nil
+}
+
+func closeGroups(c *namespace.Command) {
+	for _, f := range c.Cgroups {
+		f.Close()
+	}
+	if c.CgroupDir != nil {
+		c.CgroupDir.Close()
+	}
 }
 
 // candidates are the paths at which a program may be.

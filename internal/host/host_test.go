@@ -97,8 +97,9 @@ func TestNspawn(t *testing.T) {
 		"systemd 99999999999999999999":                  {0, "not a systemd version"},
 	} {
 		p := Probe{
-			LookPath: func(string) (string, error) { return path, nil },
-			Output:   func(string) ([]byte, error) { return []byte(out), nil },
+			LookPath:  func(string) (string, error) { return path, nil },
+			Output:    func(string) ([]byte, error) { return []byte(out), nil },
+			Libraries: noLibraries,
 		}
 		n, err := p.Nspawn()
 		if c.err == "" && (err != nil || n != Nspawn{path, c.version}) {
@@ -107,6 +108,38 @@ func TestNspawn(t *testing.T) {
 		if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), path) || n.Version != c.version) {
 			t.Errorf("%q: %+v, %v", out, n, err)
 		}
+	}
+}
+
+func noLibraries(string) ([]string, error) { return nil, errors.New("not a program") }
+
+// TestNspawnByLibrary needs no process to know a version.
+func TestNspawnByLibrary(t *testing.T) {
+	t.Parallel()
+	for library, want := range map[string]int{
+		"libsystemd-shared-252.so": 252, "libsystemd-shared-255.4-1.fc40.so": 255, "libsystemd-shared-257.so": 257,
+	} {
+		p := Probe{
+			LookPath:  func(string) (string, error) { return "/x", nil },
+			Libraries: func(string) ([]string, error) { return []string{"libc.so.6", library}, nil },
+		}
+		if n, err := p.Nspawn(); err != nil || n.Version != want {
+			t.Errorf("%s: %+v, %v", library, n, err)
+		}
+	}
+}
+
+// TestNspawnHere finds the same version in both ways.
+func TestNspawnHere(t *testing.T) {
+	t.Parallel()
+	p := System()
+	quick, err := p.Nspawn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Libraries = noLibraries
+	if asked, err := p.Nspawn(); err != nil || asked != quick {
+		t.Errorf("by its library %+v, by itself %+v (%v)", quick, asked, err)
 	}
 }
 
@@ -123,7 +156,7 @@ func TestNspawnMissing(t *testing.T) {
 func TestNspawnFails(t *testing.T) {
 	t.Parallel()
 	why := errors.New("exit status 1")
-	p := Probe{LookPath: func(string) (string, error) { return "/x", nil }, Output: func(string) ([]byte, error) { return nil, why }}
+	p := Probe{LookPath: func(string) (string, error) { return "/x", nil }, Output: func(string) ([]byte, error) { return nil, why }, Libraries: noLibraries}
 	if _, err := p.Nspawn(); !errors.Is(err, why) || !strings.Contains(err.Error(), "/x --version") {
 		t.Errorf("got %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 type spawn struct {
 	target, flags  uintptr
 	cgroups        []uintptr
+	clone          cloneArgs
 	zero           *byte // "0", which for cgroup.procs is the writer
 	paths          []*byte
 	file           uintptr // with hasFile
@@ -34,6 +35,10 @@ func (c *Command) prepare() (*spawn, error) {
 	}
 	for _, f := range c.Cgroups {
 		s.cgroups = append(s.cgroups, f.Fd())
+	}
+	s.clone.exitSignal = uint64(unix.SIGCHLD)
+	if c.CgroupDir != nil {
+		s.clone.flags, s.clone.cgroup = unix.CLONE_INTO_CGROUP, uint64(c.CgroupDir.Fd())
 	}
 	if c.File != nil {
 		s.file, s.hasFile = c.File.Fd(), true
@@ -80,7 +85,7 @@ func (c *Command) prepare() (*spawn, error) {
 //go:norace
 func (s *spawn) fork() (int, unix.Errno) {
 	beforeFork()
-	pid, errno := rawClone(uintptr(unix.SIGCHLD))
+	pid, errno := rawClone3(&s.clone)
 	if errno != 0 || pid != 0 {
 		afterFork()
 		return int(pid), errno

@@ -28,6 +28,18 @@ func rawClone(flags uintptr) (uintptr, unix.Errno) {
 	return pid, errno
 }
 
+// cloneArgs is struct clone_args of clone3(2), up to Linux 5.7.
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
+}
+
+//go:nosplit
+//go:norace
+func rawClone3(a *cloneArgs) (uintptr, unix.Errno) {
+	pid, _, errno := unix.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(a)), unsafe.Sizeof(*a), 0)
+	return pid, errno
+}
+
 //go:nosplit
 //go:norace
 func rawClose(fd int) {

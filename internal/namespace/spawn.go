@@ -15,7 +15,8 @@ type Command struct {
 	Target *os.File // a pidfd of the process whose namespaces are entered
 	Flags  int      // CLONE_NEW… of the namespaces to enter
 
-	Cgroups []*os.File // cgroup.procs files of the groups to join first
+	Cgroups   []*os.File // cgroup.procs or tasks files of the groups to join first
+	CgroupDir *os.File   // the v2 group to start in; nil: that of the caller
 
 	Paths []string // candidates for the program, inside; the first that exists is run
 	File  *os.File // the program itself, instead of Paths

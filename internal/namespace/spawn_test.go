@@ -200,8 +200,11 @@ func TestCgroups(t *testing.T) {
 
 	c := startGuest(t).command(t, "facts")
 	c.Flags &^= unix.CLONE_NEWCGROUP // to see the same paths
-	c.Cgroups, err = h.OpenProcs(member.Process.Pid)
+	c.Cgroups, c.CgroupDir, err = h.OpenEntrance(member.Process.Pid)
 	must(t, err)
+	if c.CgroupDir != nil {
+		defer c.CgroupDir.Close()
+	}
 	for _, f := range c.Cgroups {
 		defer f.Close()
 	}

@@ -217,3 +217,23 @@ func TestUpgrade(t *testing.T) {
 	b.run("stop", "--all")
 	b.state("web", "stopped")
 }
+
+// TestLogRotation: a guest that talks a lot does not fill the disk.
+func TestLogRotation(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	b.run("create", "web", "--image", debian(), "--start")
+	log := filepath.Join(b.root, "var/log/berth/web.log")
+	for range 3 {
+		b.in("web", "yes 'and again the same hundred bytes, so that lines are not too short, and so on and so forth, amen' | head -c 9M >/dev/console")
+		b.until("the log was rotated", func() bool {
+			info, err := os.Stat(log)
+			return err == nil && info.Size() < 1<<20
+		})
+	}
+	b.in("web", "echo the last word >/dev/console")
+	b.until("the last word is in the log", func() bool { return strings.HasSuffix(b.out("logs", "web"), "the last word") })
+	if n := size(b, filepath.Dir(log)); n > 40<<20 {
+		t.Errorf("the logs take %d bytes", n)
+	}
+}

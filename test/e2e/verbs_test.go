@@ -277,3 +277,48 @@ func TestInterrupt(t *testing.T) {
 	b.run("terminate", "never")
 	b.state("never", "stopped")
 }
+
+// TestAsk: on a terminal what ends a guest or removes data asks first.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	b.run("create", "k", "--image", tiny(), "--start")
+	leader := b.status("k").Leader
+	ask := func(answer string, args ...string) {
+		t.Helper()
+		m := b.onTerminal(args...)
+		m.await(`\? \[y/N\] `)
+		m.write(answer + "\r")
+		is(t, "code", m.code(), 0)
+	}
+	ask("", "set", "k", "environment.A=b")
+	is(t, "leader", b.status("k").Leader, leader)
+	b.onTerminal("set", "k", "labels.a=b").code() // nobody notices: no question
+	is(t, "label", b.status("k").Labels["a"], "b")
+	ask("y", "set", "k", "environment.A=b")
+	if b.status("k").Leader == leader {
+		t.Error("the answer yes did not restart the guest")
+	}
+	ask("n", "destroy", "k")
+	b.state("k", "running")
+	b.onTerminal("set", "k", "environment.A=c", "--yes").code()
+	ask("yes", "destroy", "k")
+	b.fails(3, "status", "k")
+}
+
+// TestDoctor finds what killed commands leave, and removes it when told to.
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	b.run("create", "k", "--image", tiny(), "--start")
+	is(t, "fix of nothing", b.run("doctor", "--fix").err, "")
+	left := []string{"var/lib/berth/containers/.new-x-123/changes/upper", "var/lib/berth/containers/.trash-y-1/container", "run/berth/containers/gone/mnt"}
+	for _, d := range left {
+		must(t, os.MkdirAll(filepath.Join(b.root, d), 0o700))
+	}
+	r := b.run("doctor")
+	b.has(r.out, ".new-x-123", ".trash-y-1", "gone", "berth doctor --fix")
+	b.has(b.run("doctor", "--fix").err, "removed", ".new-x-123", ".trash-y-1", "gone")
+	b.clean()
+	b.state("k", "running")
+}

@@ -110,6 +110,10 @@ func pause(ctx context.Context) error {
 func (s *Supervisor) awaitShim(ctx context.Context, n container.Name) error {
 	for state.Held(s.shimLock(n)) {
 		ended, release := s.shimEnded(n)
+		if ended == nil { // it has ended since
+			release()
+			return nil
+		}
 		select {
 		case <-ended:
 		case <-ctx.Done():
@@ -123,7 +127,7 @@ func (s *Supervisor) awaitShim(ctx context.Context, n container.Name) error {
 
 // shimEnded is closed when the shim of n ends. Where there is one whose PID is
 // not known, because it has just started or is about to end, that is after a
-// moment. Where there is none it is never closed.
+// moment. Where there is none it is nil.
 func (s *Supervisor) shimEnded(n container.Name) (ended <-chan struct{}, release func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p, err := s.shim(n)

@@ -74,13 +74,18 @@ func (h *shim) run() (err error) {
 	h.status.Shim = os.Getpid()
 	failure := h.supervise()
 	if failure != nil {
-		h.status.TimedOut = errors.Is(failure, container.ErrNotReady)
-		h.setState(container.Failed, failure.Error())
-		if err := state.WriteJSON(h.failureFile(h.name), h.status); err != nil {
-			failure = errors.Join(failure, err)
-		}
+		failure = errors.Join(failure, h.keep(failure))
 	}
 	return errors.Join(failure, h.leave(), release())
+}
+
+// keep writes down why the guest failed. The container has failed when all of
+// it is cleaned up: until then it is stopping.
+func (h *shim) keep(failure error) error {
+	h.setState(container.Stopping, failure.Error())
+	h.status.State, h.status.Leader = container.Failed, 0
+	h.status.TimedOut = errors.Is(failure, container.ErrNotReady)
+	return state.WriteJSON(h.failureFile(h.name), h.status)
 }
 
 // leave removes what the container had on the host.

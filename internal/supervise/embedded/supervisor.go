@@ -209,7 +209,7 @@ func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
 	}
 	switch {
 	case held && st == nil:
-		return s.observeEnding(n)
+		return supervise.Observation{State: container.Stopping}, nil // the shim cleans up
 	case held:
 		o := st.observation()
 		if o.State == container.Running && s.guestGroup(n).Frozen() {
@@ -223,15 +223,6 @@ func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
 		return o, nil
 	}
 	return s.observeEnded(n)
-}
-
-// observeEnding looks at a container whose shim cleans up.
-func (s *Supervisor) observeEnding(n container.Name) (supervise.Observation, error) {
-	failed, err := readStatus(s.failureFile(n))
-	if err != nil || failed == nil {
-		return supervise.Observation{State: container.Stopping}, err
-	}
-	return failed.observation(), nil
 }
 
 // observeEnded looks at a container that has no shim and no leader.
