@@ -142,11 +142,25 @@ func (h *Host) Why(ctx context.Context, n container.Name) ([]string, error) {
 	return h.engine.Why(ctx, n)
 }
 
-// Log is the path of a container's console log.
-func (h *Host) Log(n container.Name) string { return h.engine.Paths.Log(n) }
+// Console calls line with each line that a guest wrote to its console: the
+// last ones, or all if last is negative, and with follow those that come until
+// ctx ends.
+func (h *Host) Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error {
+	return h.engine.Console(ctx, n, last, follow, line)
+}
 
 // Config is the directory of the host owner's declarations and settings.
 func (h *Host) Config() string { return h.engine.Paths.Config() }
+
+// Install puts in place what starts containers when the machine boots, and
+// returns what it made.
+func (h *Host) Install(ctx context.Context) ([]string, error) { return h.engine.Install(ctx) }
+
+// Uninstall removes what Install made, and returns what that was.
+func (h *Host) Uninstall(ctx context.Context) ([]string, error) { return h.engine.Uninstall(ctx) }
+
+// Autostart are the containers that start when the machine boots.
+func (h *Host) Autostart() ([]container.Name, error) { return h.engine.Autostart() }
 
 // Doctor checks the host.
 func (h *Host) Doctor() []container.Finding { return h.engine.Doctor() }

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
+	"github.com/berth-containers/berth"
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/declare"
 )
@@ -59,6 +61,34 @@ func (a *app) printFindings(all []container.Finding) error {
 		return fmt.Errorf("%d checks failed", bad)
 	}
 	return nil
+}
+
+func (a *app) installCmd() *cobra.Command {
+	return a.partsCmd("install", "Have systemd start containers at boot", "made", (*berth.Host).Install)
+}
+
+func (a *app) uninstallCmd() *cobra.Command {
+	return a.partsCmd("uninstall", "Undo install; containers and their data stay", "removed", (*berth.Host).Uninstall)
+}
+
+func (a *app) partsCmd(use, short, done string, f func(*berth.Host, context.Context) ([]string, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: argsError(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			parts, err := f(h, cmd.Context())
+			for _, p := range parts {
+				a.say("%s %s", done, p)
+			}
+			if err == nil && len(parts) == 0 {
+				a.say("nothing to do")
+			}
+			return err
+		},
+	}
 }
 
 func (a *app) schemaCmd() *cobra.Command {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,8 +29,40 @@ func (a *app) many(use, short, done string, extra func(*cobra.Command), f func(c
 }
 
 func (a *app) startCmd() *cobra.Command {
-	return a.many("start", "Start containers and wait until their guests are ready", "ready", nil,
-		func(ctx context.Context, h *berth.Host, n container.Name) error { return h.Start(ctx, n) })
+	var s selection
+	var auto bool
+	c := &cobra.Command{
+		Use: "start NAME...", Short: "Start containers and wait until their guests are ready", ValidArgsFunction: a.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if auto {
+				return a.autostart(cmd.Context(), args)
+			}
+			return a.onMany(&s, a.start)(cmd, args)
+		},
+	}
+	s.flags(c)
+	c.Flags().BoolVar(&auto, "autostart", false, "containers that have autoStart, as when the machine boots")
+	return c
+}
+
+func (a *app) start(ctx context.Context, h *berth.Host, names []container.Name) error {
+	return a.each(names, "ready", func(n container.Name) error { return h.Start(ctx, n) })
+}
+
+// autostart is what happens when the machine boots.
+func (a *app) autostart(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		return usageError(errors.New("either names or --autostart, not both"))
+	}
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	names, err := h.Autostart()
+	if err != nil {
+		return err
+	}
+	return a.start(ctx, h, names)
 }
 
 // timeoutFlag is for verbs that shut guests down.

@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/spf13/cobra"
 
 	"github.com/berth-containers/berth"
@@ -47,7 +43,9 @@ func (p *logPrinter) all(ctx context.Context, h *berth.Host, names []container.N
 	errs := make([]error, len(names))
 	var wg sync.WaitGroup
 	for i, n := range names {
-		one := func() { errs[i] = named(n, p.one(ctx, n, h.Log(n), lines, follow)) }
+		one := func() {
+			errs[i] = named(n, h.Console(ctx, n, lines, follow, func(line []byte) { p.line(n, line) }))
+		}
 		if follow {
 			wg.Go(one)
 		} else {
@@ -56,50 +54,6 @@ func (p *logPrinter) all(ctx context.Context, h *berth.Host, names []container.N
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// one prints one log. A container that never ran has none.
-func (p *logPrinter) one(ctx context.Context, n container.Name, path string, lines int, follow bool) error {
-	var w *fsnotify.Watcher
-	if follow { // before reading, so that nothing is missed
-		var err error
-		if w, err = watchLog(path); err != nil {
-			return err
-		}
-		defer w.Close()
-	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && !follow {
-		return nil
-	}
-	if err == nil {
-		defer f.Close()
-		err = skipTo(f, lines)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	t := &tail{path: path, file: f, print: func(line []byte) { p.line(n, line) }}
-	if err := t.read(); err != nil || !follow {
-		t.flush()
-		return err
-	}
-	return t.follow(ctx, w)
-}
-
-// watchLog watches the directory of a log, which need not be there yet.
-func watchLog(path string) (*fsnotify.Watcher, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, err
-	}
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
-	if err := w.Add(filepath.Dir(path)); err != nil {
-		return nil, errors.Join(err, w.Close())
-	}
-	return w, nil
 }
 
 func (p *logPrinter) line(n container.Name, line []byte) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // Doctor checks whether this host can run containers, and whether something
@@ -68,11 +69,16 @@ func (e *Engine) checkNspawn() []container.Finding {
 }
 
 func (e *Engine) checkInit() []container.Finding {
-	if e.probe.SystemdRuns() {
-		return finding("supervisor", container.Warn, "embedded, although PID 1 is systemd: containers do not start at boot, and machinectl does not show them",
-			"a supervisor that uses systemd's units is not there yet")
+	i, ok := e.supervisor.(supervise.Installer)
+	switch {
+	case !ok && e.probe.SystemdRuns():
+		return finding("supervisor", container.Warn, "embedded, although PID 1 is systemd", "unset BERTH_SUPERVISOR")
+	case !ok:
+		return finding("supervisor", container.Good, "embedded: PID 1 is not systemd", "")
+	case !i.Installed() && e.Paths.Root == "/":
+		return finding("supervisor", container.Warn, "systemd; containers do not start at boot", "berth install makes them do so")
 	}
-	return finding("supervisor", container.Good, "embedded: PID 1 is not systemd", "")
+	return finding("supervisor", container.Good, "systemd", "")
 }
 
 func (e *Engine) checkCgroups() []container.Finding {

@@ -39,6 +39,7 @@ type supervisor interface {
 	supervise.Killer
 	supervise.Freezer
 	supervise.Limiter
+	supervise.Recorder
 	supervise.Keeper
 }
 

@@ -46,7 +46,7 @@ func (e *Engine) Why(ctx context.Context, n container.Name) ([]string, error) {
 		out = append(out, e.failedUnits(ctx, n)...)
 	}
 	if s.State != container.Running && s.State != container.Paused {
-		out = append(out, e.lastConsole(n)...)
+		out = append(out, e.lastConsole(ctx, n)...)
 	}
 	return out, nil
 }
@@ -118,27 +118,19 @@ func (e *Engine) ask(ctx context.Context, n container.Name, args ...string) ([]b
 }
 
 // lastConsole are the last lines of the console log.
-func (e *Engine) lastConsole(n container.Name) []string {
-	f, err := os.Open(e.Paths.Log(n))
-	if err != nil {
+func (e *Engine) lastConsole(ctx context.Context, n container.Name) []string {
+	var out []string
+	err := e.supervisor.Console(ctx, n, 10, false, func(line []byte) { out = append(out, "  "+printable(string(line))) })
+	if err != nil || len(out) == 0 {
 		return nil
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil
-	}
-	const most = 4096
-	b, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-most), most))
-	if err != nil || len(bytes.TrimSpace(b)) == 0 {
-		return nil
-	}
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	out := []string{"last lines of its console:"}
-	for _, l := range lines[max(0, len(lines)-10):] {
-		out = append(out, "  "+printable(l))
-	}
-	return out
+	return append([]string{"last lines of its console:"}, out...)
+}
+
+// Console calls line with each line of a container's console log; see
+// supervise.Recorder.
+func (e *Engine) Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error {
+	return e.supervisor.Console(ctx, n, last, follow, line)
 }
 
 // printable is text of a guest without what would do something to a terminal.

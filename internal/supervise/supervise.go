@@ -53,6 +53,25 @@ type Limiter interface {
 	Usage(n container.Name) container.Usage
 }
 
+// Installer is a Supervisor that has parts to install on the machine, so that
+// containers start when it boots.
+type Installer interface {
+	// Install puts them in place, and returns what it made.
+	Install(ctx context.Context) ([]string, error)
+	// Uninstall removes them, and returns what it removed.
+	Uninstall(ctx context.Context) ([]string, error)
+	// Installed reports whether they are in place.
+	Installed() bool
+}
+
+// Recorder is a Supervisor that keeps what guests write to their consoles.
+type Recorder interface {
+	// Console calls line with each line of the console log: the last ones, or
+	// all if last is negative, and with follow those that come until ctx ends.
+	// A container that never ran has none.
+	Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error
+}
+
 // Keeper is a Supervisor that keeps things beside the containers themselves.
 type Keeper interface {
 	// Forget removes what is kept of a container that is gone for good.

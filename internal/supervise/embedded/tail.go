@@ -1,4 +1,4 @@
-package cli
+package embedded
 
 import (
 	"bufio"
@@ -6,10 +6,59 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/berth-containers/berth/container"
 )
+
+// Console implements supervise.Recorder.
+func (s *Supervisor) Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error {
+	path := s.Paths.Log(n)
+	var w *fsnotify.Watcher
+	if follow { // before reading, so that nothing is missed
+		var err error
+		if w, err = watchLog(path); err != nil {
+			return err
+		}
+		defer w.Close()
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && !follow {
+		return nil
+	}
+	if err == nil {
+		defer f.Close()
+		err = skipTo(f, last)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	t := &tail{path: path, file: f, print: line}
+	if err := t.read(); err != nil || !follow {
+		t.flush()
+		return err
+	}
+	return t.follow(ctx, w)
+}
+
+// watchLog watches the directory of a log, which need not be there yet.
+func watchLog(path string) (*fsnotify.Watcher, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Add(filepath.Dir(path)); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
 
 // skipTo puts f at the beginning of its last n lines; all of them if n is
 // negative.

@@ -1,0 +1,78 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/berth-containers/berth/container"
+)
+
+// installDir is for what the machine's owner installs.
+const installDir = "/etc/systemd/system"
+
+// files are the units of the machine's own berth by their paths.
+func (s *Supervisor) files() map[string]string {
+	return map[string]string{
+		filepath.Join(installDir, Template(s.Paths)): TemplateText(s.Paths, s.Program),
+		filepath.Join(installDir, AutostartUnit):     AutostartText(s.Program),
+	}
+}
+
+// Install implements supervise.Installer.
+func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
+	if s.Paths.Root != "/" {
+		return nil, &container.Error{Op: "install", Err: fmt.Errorf("containers below %s cannot start at boot", s.Paths.Root),
+			Hint: "leave --root and BERTH_ROOT out", Code: container.CodeUsage}
+	}
+	var done []string
+	for path, text := range s.files() {
+		changed, err := writeIfChanged(path, text)
+		if err != nil {
+			return done, err
+		}
+		if changed {
+			done = append(done, path)
+		}
+	}
+	if err := s.reload(ctx); err != nil {
+		return done, err
+	}
+	if _, _, err := s.conn.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true); err != nil {
+		return done, fmt.Errorf("enable %s: %w", AutostartUnit, err)
+	}
+	return done, s.reload(ctx)
+}
+
+// Uninstall implements supervise.Installer. Running containers go on.
+func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
+	if !s.Installed() {
+		return nil, nil
+	}
+	if _, err := s.conn.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false); err != nil {
+		return nil, fmt.Errorf("disable %s: %w", AutostartUnit, err)
+	}
+	var done []string
+	for path := range s.files() {
+		err := os.Remove(path)
+		if err == nil {
+			done = append(done, path)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return done, err
+		}
+	}
+	return done, s.reload(ctx)
+}
+
+// Installed implements supervise.Installer: by berth install or by a package.
+func (s *Supervisor) Installed() bool {
+	for _, dir := range unitDirs() {
+		if _, err := os.Stat(filepath.Join(dir, AutostartUnit)); err == nil {
+			return true
+		}
+	}
+	return false
+}
