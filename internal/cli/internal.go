@@ -57,7 +57,7 @@ func (a *app) runCmd() *cobra.Command {
 				return err
 			}
 			if !inShim {
-				return launch.Run(s.Paths, n)
+				return launch.Run(s.Paths, n, "")
 			}
 			return s.Launch(n, lost)
 		},

@@ -27,9 +27,9 @@ const MountDir = "mnt"
 
 // Run becomes systemd-nspawn for the container n; it returns only with an
 // error. It must run in a mount namespace that nothing else uses, and with
-// the container's runtime directory in place. lost is what the guest goes
-// without according to its supervisor, for people.
-func Run(paths state.Paths, n container.Name, lost ...string) error {
+// the container's runtime directory in place. lostLimits says, for
+// people, which limits its supervisor could not set.
+func Run(paths state.Paths, n container.Name, lostLimits string) error {
 	rec, err := state.ReadRecord(paths.Container(n))
 	if err != nil {
 		return err
@@ -54,11 +54,11 @@ func Run(paths state.Paths, n container.Name, lost ...string) error {
 	if err != nil {
 		return err
 	}
-	lost = append(lost, mounted.Lost...)
+	lost := mounted.Lost
 	if root.Unmapped && root.Users.Size != 0 {
 		lost = append(lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
 	}
-	if err := state.WriteLaunched(paths.Run(n), state.Launched{Record: *rec, Lost: lost}); err != nil {
+	if err := state.WriteLaunched(paths.Run(n), state.Launched{Record: *rec, Lost: lost, LostLimits: lostLimits}); err != nil {
 		return err
 	}
 	args, err := arguments(paths, rec, program, mounted, root.Unmapped)

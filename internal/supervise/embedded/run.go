@@ -11,9 +11,5 @@ func (s *Supervisor) Launch(n container.Name, lost string) error {
 	if err := s.guestGroup(n).Join(0); err != nil {
 		return err
 	}
-	var already []string
-	if lost != "" {
-		already = append(already, lost)
-	}
-	return launch.Run(s.Paths, n, already...)
+	return launch.Run(s.Paths, n, lost)
 }

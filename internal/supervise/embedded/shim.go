@@ -159,13 +159,17 @@ func (h *shim) prepareGroup() (lost string, err error) {
 	if err := g.AllowDevices(devices(h.rec.Spec)); err != nil {
 		return "", err
 	}
-	var missing *cgroup.MissingError
-	if err := g.SetLimits(h.rec.Spec.Limits); errors.As(err, &missing) {
+	return setLimits(g, h.rec.Spec.Limits)
+}
+
+// setLimits says, for people, which of the limits the host cannot hold. The
+// guest runs without these.
+func setLimits(g cgroup.Group, l container.Limits) (lost string, err error) {
+	err = g.SetLimits(l)
+	if missing, ok := errors.AsType[*cgroup.MissingError](err); ok {
 		return missing.Error(), nil
-	} else if err != nil {
-		return "", err
 	}
-	return "", nil
+	return "", err
 }
 
 // contextUntil is a context that ends when the guest has to be ready.
