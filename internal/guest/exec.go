@@ -69,6 +69,9 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	defer runtime.UnlockOSThread()
 	pid, err := inner.Start()
 	streams.started()
+	if err != nil && g.ended() {
+		return CodeFailed, errEnded
+	}
 	if err != nil {
 		return codeOf(err), startError(err, inner)
 	}

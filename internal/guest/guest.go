@@ -42,6 +42,12 @@ func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	return &Guest{p, root, h}, nil
 }
 
+// ended reports whether the guest's init is no more.
+func (g *Guest) ended() bool {
+	_, err := process.StartTime(g.leader.PID)
+	return err != nil
+}
+
 // Close lets go of the guest.
 func (g *Guest) Close() error { return errors.Join(g.root.Close(), g.leader.Close()) }
 
