@@ -42,10 +42,12 @@ func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	return &Guest{p, root, h}, nil
 }
 
-// ended reports whether the guest's init is no more.
-func (g *Guest) ended() bool {
-	_, err := process.StartTime(g.leader.PID)
-	return err != nil
+// explain is err, or that the guest has ended, if that is why.
+func (g *Guest) explain(err error) error {
+	if _, ended := process.StartTime(g.leader.PID); ended != nil {
+		return errEnded
+	}
+	return err
 }
 
 // Close lets go of the guest.

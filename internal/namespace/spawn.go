@@ -91,9 +91,6 @@ func (c *Command) Start() (pid int, err error) {
 	return readReport(r)
 }
 
-// errKilled is what there is to say of a child that said nothing.
-var errKilled = errors.New("it was killed before it ran")
-
 // report is what the children write to their pipe: the second child's PID, or
 // the step that failed. Small writes to a pipe are whole.
 type report struct{ step, value int32 }
@@ -120,7 +117,7 @@ func readReport(r *os.File) (pid int, err error) {
 		_, waitErr := unix.Wait4(pid, nil, 0, nil)
 		return 0, errors.Join(err, waitErr)
 	case err == nil && pid == 0:
-		return 0, errKilled
+		return 0, errors.New("it was killed before it ran")
 	}
 	return pid, err
 }
