@@ -19,6 +19,7 @@ var levels = [][]string{
 	{"internal/engine"},
 	{"."},
 	{"internal/cli"},
+	{"test/hosts/nested"},
 	{"cmd/berth", "bench", "test/e2e", "test/e2e/tinyinit", "test/hosts"},
 }
 

@@ -21,7 +21,7 @@ const cpuPeriod = 100_000
 type MissingError struct{ Keys []string }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("this host's cgroups cannot hold %s", strings.Join(e.Keys, ", "))
+	return strings.Join(e.Keys, ", ") + ", which this host's cgroups cannot hold"
 }
 
 // setting is one limit as files: the first that exists is written.

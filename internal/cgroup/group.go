@@ -33,11 +33,7 @@ func (g Group) dir(t hierarchy) string { return filepath.Join(t.mount, g.path) }
 // hierarchy it hands every controller down to it.
 func (g Group) Create() error {
 	for _, t := range g.h.list {
-		err := os.MkdirAll(g.dir(t), 0o755)
-		for tries := 0; errors.Is(err, fs.ErrNotExist) && tries < 100; tries++ {
-			err = os.MkdirAll(g.dir(t), 0o755) // somebody's Prune took the parent away
-		}
-		if err != nil {
+		if err := makeAll(g.dir(t)); err != nil {
 			return err
 		}
 		if t.v2 {
@@ -45,6 +41,16 @@ func (g Group) Create() error {
 		}
 	}
 	return nil
+}
+
+// makeAll is os.MkdirAll that goes on where somebody else prunes a parent that
+// it has just made. Each time somebody else got on, so that few are enough.
+func makeAll(dir string) error {
+	err := os.MkdirAll(dir, 0o755)
+	for try := 0; errors.Is(err, fs.ErrNotExist) && try < 1000; try++ {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	return err
 }
 
 // delegate turns the controllers on above g. A controller that cannot be

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -160,6 +161,32 @@ func TestCreateAndRemove(t *testing.T) {
 		t.Errorf("processes of nothing: %v, %v", pids, err)
 	}
 	must(t, g.Kill(limit))
+}
+
+// TestCreateWhilePruned: the last of a group's children goes while the first
+// of others comes.
+func TestCreateWhilePruned(t *testing.T) {
+	t.Parallel()
+	parent := newGroup(t).Child("parent")
+	done := make(chan struct{})
+	var pruning sync.WaitGroup
+	pruning.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				parent.Prune()
+			}
+		}
+	})
+	defer pruning.Wait()
+	defer close(done)
+	for range 300 {
+		child := parent.Child("child")
+		must(t, child.Create())
+		must(t, child.Remove())
+	}
 }
 
 func TestJoinAndProcs(t *testing.T) {

@@ -46,7 +46,7 @@ func (e *Engine) Status(n container.Name) (container.Status, error) {
 	}
 	l, err := e.launched(n)
 	if l != nil {
-		s.Lost, s.Digest, s.UIDBase = l.Lost, l.Digest, launch.UIDBase(&l.Record)
+		s.Lost, s.Digest, s.UIDBase = l.AllLost(), l.Digest, launch.UIDBase(&l.Record)
 		s.Pending = plan.Pending(plan.Observed{Spec: rec.Spec, Digest: rec.Digest, Running: &l.Spec, RunningDigest: l.Digest})
 	}
 	return s, err

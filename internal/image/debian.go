@@ -63,7 +63,7 @@ func (d debianSource) command(st *stage) ([]string, error) {
 	mirror := d.mirror
 	if mirror == "" {
 		var err error
-		if mirror, err = hostMirror(); err != nil {
+		if mirror, err = HostMirror(); err != nil {
 			return nil, err
 		}
 	}

@@ -15,8 +15,8 @@ const defaultMirror = "http://deb.debian.org/debian"
 // has it.
 const archiveKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// hostMirror is the Debian archive that the apt of this host uses.
-func hostMirror() (string, error) {
+// HostMirror is the Debian archive that the apt of this host uses.
+func HostMirror() (string, error) {
 	dir, err := os.OpenRoot("/etc/apt")
 	if errors.Is(err, fs.ErrNotExist) {
 		return defaultMirror, nil

@@ -27,8 +27,8 @@ const MountDir = "mnt"
 
 // Options are what the supervisor says of a launch.
 type Options struct {
-	Lost     []string // what the guest goes without, for people
-	Register bool     // make the guest known to systemd-machined
+	LostLimits string // for people: which limits could not be set
+	Register   bool   // make the guest known to systemd-machined
 }
 
 // Run becomes systemd-nspawn for the container n; it returns only with an
@@ -62,11 +62,11 @@ func Run(paths state.Paths, n container.Name, o Options) error {
 	if err != nil {
 		return err
 	}
-	lost := append(o.Lost, mounted.Lost...)
+	lost := mounted.Lost
 	if root.Unmapped && root.Users.Size != 0 {
 		lost = append(lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
 	}
-	if err := state.WriteLaunched(paths.Run(n), state.Launched{Record: *rec, Lost: lost}); err != nil {
+	if err := state.WriteLaunched(paths.Run(n), state.Launched{Record: *rec, Lost: lost, LostLimits: o.LostLimits}); err != nil {
 		return err
 	}
 	c := config(paths, rec, mounted)

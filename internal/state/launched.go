@@ -1,6 +1,9 @@
 package state
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"slices"
+)
 
 // Launched is what a running guest was started with: its record as it was
 // then. It is the file launched.json in the runtime directory.
@@ -8,6 +11,16 @@ type Launched struct {
 	Record
 	// Lost names, for people, what the guest goes without on this host.
 	Lost []string `json:"lost,omitempty"`
+	// LostLimits is the same of its limits, which change while it runs.
+	LostLimits string `json:"lostLimits,omitempty"`
+}
+
+// AllLost is all that the guest goes without.
+func (l *Launched) AllLost() []string {
+	if l.LostLimits == "" {
+		return l.Lost
+	}
+	return slices.Concat([]string{l.LostLimits}, l.Lost)
 }
 
 const launchedFile = "launched.json"

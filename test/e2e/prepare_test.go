@@ -99,7 +99,7 @@ func prepareTiny(ctx context.Context, dir string) error {
 		return err
 	}
 	program := filepath.Join(tree, "sbin/init")
-	if err := build(ctx, program, "github.com/berth-containers/berth/test/e2e/tinyinit"); err != nil {
+	if err := provideTinyInit(ctx, program); err != nil {
 		return err
 	}
 	for _, name := range []string{"true", "false", "echo", "cat", "write", "sleep", "poweroff", "reboot", "crash"} {
@@ -108,6 +108,13 @@ func prepareTiny(ctx context.Context, dir string) error {
 		}
 	}
 	return nil
+}
+
+func provideTinyInit(ctx context.Context, to string) error {
+	if built := os.Getenv("BERTH_TEST_TINYINIT"); built != "" {
+		return command(ctx, "cp", "--", built, to)
+	}
+	return build(ctx, to, "github.com/berth-containers/berth/test/e2e/tinyinit")
 }
 
 // bootstrap has berth make a Debian image, and keeps it in the cache.

@@ -5,15 +5,12 @@ import (
 	"github.com/berth-containers/berth/internal/launch"
 )
 
-// Launch is the command `berth run --embedded NAME`, which a shim starts in
-// the guest's cgroup: it becomes systemd-nspawn.
-func (s *Supervisor) Launch(n container.Name, lost string) error {
+// Launch is the command `berth run --embedded NAME`, which a shim starts: it
+// moves into the guest's cgroup and becomes systemd-nspawn. lostLimits says,
+// for people, which limits the shim could not set.
+func (s *Supervisor) Launch(n container.Name, lostLimits string) error {
 	if err := s.guestGroup(n).Join(0); err != nil {
 		return err
 	}
-	var already []string
-	if lost != "" {
-		already = append(already, lost)
-	}
-	return launch.Run(s.Paths, n, launch.Options{Lost: already})
+	return launch.Run(s.Paths, n, launch.Options{LostLimits: lostLimits})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -50,7 +51,8 @@ func (s *Supervisor) RunShim(n container.Name) error {
 	if err != nil {
 		fmt.Fprintln(report, err) // nobody reads it, if the container had started
 	}
-	return errors.Join(err, report.Close(), lock.Unlock()) // who sees the lock free sees all cleaned up
+	runtime.KeepAlive(lock) // it goes with the process: who sees it free sees nothing left
+	return errors.Join(err, report.Close())
 }
 
 // inherited is an open file that this process was started with, and that its
@@ -159,13 +161,17 @@ func (h *shim) prepareGroup() (lost string, err error) {
 	if err := g.AllowDevices(devices(h.rec.Spec)); err != nil {
 		return "", err
 	}
-	var missing *cgroup.MissingError
-	if err := g.SetLimits(h.rec.Spec.Limits); errors.As(err, &missing) {
+	return setLimits(g, h.rec.Spec.Limits)
+}
+
+// setLimits says, for people, which of the limits the host cannot hold. The
+// guest runs without these.
+func setLimits(g cgroup.Group, l container.Limits) (lost string, err error) {
+	err = g.SetLimits(l)
+	if missing, ok := errors.AsType[*cgroup.MissingError](err); ok {
 		return missing.Error(), nil
-	} else if err != nil {
-		return "", err
 	}
-	return "", nil
+	return "", err
 }
 
 // contextUntil is a context that ends when the guest has to be ready.

@@ -192,9 +192,22 @@ func (s *Supervisor) clean(n container.Name) error {
 // Freeze implements supervise.Freezer.
 func (s *Supervisor) Freeze(n container.Name, on bool) error { return s.guestGroup(n).Freeze(on) }
 
-// SetLimits implements supervise.Limiter.
+// SetLimits implements supervise.Limiter. As at a start, a limit that the host
+// cannot hold is something the guest goes without, not an error.
 func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
-	return s.guestGroup(n).SetLimits(l)
+	lost, err := setLimits(s.guestGroup(n), l)
+	if err != nil {
+		return err
+	}
+	launched, err := state.ReadLaunched(s.Paths.Run(n))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil // the guest has just ended
+	case err != nil || launched.LostLimits == lost:
+		return err
+	}
+	launched.LostLimits = lost
+	return state.WriteLaunched(s.Paths.Run(n), *launched)
 }
 
 // Usage is what the running guest takes of the host.

@@ -1,0 +1,135 @@
+// Command hosts runs the end-to-end suite on hosts with systemd as PID 1: on
+// Debian 12, 13 and sid, each a machine nested inside this one; see package
+// nested. It needs root, mmdebstrap, systemd-nspawn, nsenter and a Debian
+// mirror, and ends with one line a host:
+//
+//	go run ./test/hosts
+//	debian12 32 passed, 0 failed
+//	debian13 32 passed, 0 failed
+//	sid 32 passed, 0 failed
+//
+// With arguments it runs these as a command on each host instead, where berth
+// is installed and the test's image is in the cache:
+//
+//	go run ./test/hosts -hosts sid -- berth doctor
+//
+// It reads the environment of the suite, of which BERTH_TEST_BIN, _DIR and
+// _CACHE are about this machine; all others are handed on.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/berth-containers/berth/test/hosts/nested"
+)
+
+// options are the flags and what the environment says.
+type options struct {
+	hosts      []nested.Distribution
+	run        string
+	supervisor string
+	timeout    time.Duration
+	verbose    bool
+	command    []string
+
+	berth string // the program to test; "" if it is to be built
+	dir   string
+	cache string
+}
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer stop()
+	o, err := parseFlags(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	ok := false
+	if err == nil {
+		ok, err = runAll(ctx, o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hosts:", err)
+	}
+	if err != nil || !ok {
+		return 1
+	}
+	return 0
+}
+
+func parseFlags(args []string) (options, error) {
+	o := options{
+		berth: os.Getenv("BERTH_TEST_BIN"),
+		dir:   either("BERTH_TEST_DIR", "/var/tmp"),
+		cache: either("BERTH_TEST_CACHE", "/var/cache/berth-test"),
+	}
+	var names string
+	f := flag.NewFlagSet("hosts", flag.ContinueOnError)
+	f.StringVar(&names, "hosts", strings.Join(allNames(), ","), "the hosts, in this order")
+	f.StringVar(&o.run, "run", "", "run only the tests that match the `REGEXP`, as go test does")
+	f.StringVar(&o.supervisor, "supervisor", "", "`NAME` for the suite's BERTH_TEST_SUPERVISOR")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "the time that the suite may take on one host")
+	f.BoolVar(&o.verbose, "v", false, "show all that the suite says, not just what is about failures")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	o.command = f.Args()
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.Index(allNames(), name)
+		if i < 0 {
+			return o, fmt.Errorf("there is no host %q, but %s", name, strings.Join(allNames(), ", "))
+		}
+		o.hosts = append(o.hosts, nested.Distributions()[i])
+	}
+	return o, nil
+}
+
+func allNames() []string {
+	var names []string
+	for _, d := range nested.Distributions() {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+func either(variable, otherwise string) string {
+	if v := os.Getenv(variable); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+// runAll takes the suite through all hosts, also when one fails, and says at
+// the end how it went.
+func runAll(ctx context.Context, o options) (ok bool, err error) {
+	b, err := newBench(ctx, o)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	var closing []string
+	ok = true
+	for _, d := range o.hosts {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		line, good := b.on(ctx, d)
+		closing = append(closing, line)
+		ok = ok && good
+	}
+	if len(o.command) == 0 {
+		fmt.Println(strings.Join(closing, "\n"))
+	}
+	return ok, nil
+}

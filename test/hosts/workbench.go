@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/berth-containers/berth/test/hosts/nested"
+)
+
+// workbench has what is taken to every host.
+type workbench struct {
+	options
+	dir string // the programs; hosts see it as programs
+}
+
+// Where hosts see what is theirs.
+const (
+	programs    = "/opt/berth"
+	insideCache = "/var/cache/berth-test"
+)
+
+func newBench(ctx context.Context, o options) (_ *workbench, err error) {
+	dir, err := os.MkdirTemp(o.dir, "berth-programs-")
+	if err != nil {
+		return nil, err
+	}
+	b := &workbench{options: o, dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close())
+		}
+	}()
+	if err := b.build(ctx); err != nil {
+		return nil, err
+	}
+	return b, b.cacheImage(ctx)
+}
+
+// Close removes the programs.
+func (b *workbench) Close() error { return os.RemoveAll(b.dir) }
+
+// build makes berth, the suite, and the init of the suite's tiny guest.
+func (b *workbench) build(ctx context.Context) error {
+	berth := []string{"go", "build", "-o", b.program("berth"), "github.com/berth-containers/berth/cmd/berth"}
+	if b.berth != "" {
+		berth = []string{"cp", "--", b.berth, b.program("berth")}
+	}
+	for _, argv := range [][]string{
+		berth,
+		{"go", "test", "-c", "-tags", "e2e", "-o", b.program("e2e"), "github.com/berth-containers/berth/test/e2e"},
+		{"go", "build", "-o", b.program("tinyinit"), "github.com/berth-containers/berth/test/e2e/tinyinit"},
+	} {
+		if err := command(ctx, nil, argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *workbench) program(name string) string { return filepath.Join(b.dir, name) }
+
+// cacheImage has the suite make its Debian image on this machine, where it can
+// be made, if that is not cached yet.
+func (b *workbench) cacheImage(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(b.cache, "bookworm.tar")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return command(ctx, []string{
+		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_CACHE=" + b.cache,
+	}, b.program("e2e"), "-test.run=^$")
+}
+
+func command(ctx context.Context, env []string, argv ...string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 30 * time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%q: %w\n%s", argv, errors.Join(err, context.Cause(ctx)), out)
+	}
+	return nil
+}
+
+// on does what is to be done on one host, and returns its closing line.
+func (b *workbench) on(ctx context.Context, d nested.Distribution) (closing string, ok bool) {
+	r := &results{host: d.Name, out: os.Stderr, all: b.verbose}
+	if err := b.visit(ctx, d, r); err != nil {
+		r.problem(err)
+	}
+	return r.closing(), r.ok()
+}
+
+// visit makes a host, uses it, and removes it.
+func (b *workbench) visit(ctx context.Context, d nested.Distribution, r *results) (err error) {
+	say := func(what string, begun time.Time) {
+		fmt.Fprintf(os.Stderr, "%s: %s in %.1f s\n", d.Name, what, time.Since(begun).Seconds())
+	}
+	begun := time.Now()
+	tree, err := d.Tree(ctx, b.cache)
+	if err != nil {
+		return err
+	}
+	host, err := nested.New(ctx, nested.Options{
+		Distribution: d, Tree: tree, Dir: b.options.dir,
+		Binds: map[string]string{programs: b.dir, insideCache: b.cache},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		begun := time.Now()
+		err = errors.Join(err, host.Close())
+		say("removed", begun)
+	}()
+	if err := host.CopyIn(b.program("berth"), "/usr/local/bin/berth"); err != nil {
+		return err
+	}
+	say("made", begun)
+	begun = time.Now()
+	if err := host.Boot(ctx); err != nil {
+		return err
+	}
+	say("booted", begun)
+	begun = time.Now()
+	defer func() { say("done", begun) }()
+	if len(b.command) > 0 {
+		return b.runCommand(ctx, host)
+	}
+	return b.runSuite(ctx, host, r)
+}
+
+func (b *workbench) runCommand(ctx context.Context, host *nested.Host) error {
+	cmd := host.Command(ctx, nil, b.command...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+func (b *workbench) runSuite(ctx context.Context, host *nested.Host, r *results) error {
+	ctx, cancel := context.WithTimeout(ctx, b.timeout+time.Minute) // the suite itself knows better what hangs
+	defer cancel()
+	cmd := host.Command(ctx, b.environment(), filepath.Join(programs, "e2e"),
+		"-test.v=test2json", "-test.run="+b.run, "-test.timeout="+b.timeout.String())
+	cmd.Stdout, cmd.Stderr = r, r
+	err := cmd.Run()
+	r.end()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil && len(r.failed) == 0 {
+		return fmt.Errorf("the suite says that all passed, but ended with: %w", err)
+	}
+	return nil
+}
+
+// environment is what the suite gets on a host.
+func (b *workbench) environment() []string {
+	env := []string{"BERTH_TEST_BIN=/usr/local/bin/berth", "BERTH_TEST_TINYINIT=" + programs + "/tinyinit", "BERTH_TEST_CACHE=" + insideCache}
+	ours := []string{"BERTH_TEST_BIN", "BERTH_TEST_TINYINIT", "BERTH_TEST_CACHE", "BERTH_TEST_DIR"}
+	for _, e := range os.Environ() {
+		key, _, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(key, "BERTH_TEST_") && !slices.Contains(ours, key) {
+			env = append(env, e)
+		}
+	}
+	if b.supervisor != "" {
+		env = append(env, "BERTH_TEST_SUPERVISOR="+b.supervisor)
+	}
+	return env
+}
