@@ -136,7 +136,7 @@ func TestOwned(t *testing.T) {
 func TestRunErrors(t *testing.T) {
 	t.Parallel()
 	p := state.Paths{Root: t.TempDir()}
-	if err := Run(p, "web"); !errors.Is(err, container.ErrNotFound) {
+	if err := Run(p, "web", ""); !errors.Is(err, container.ErrNotFound) {
 		t.Errorf("a container that there is not: %v", err)
 	}
 }
