@@ -56,7 +56,7 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	}
 	inner, err := g.command(c, a)
 	if err != nil {
-		return CodeFailed, err
+		return CodeFailed, g.explain(err)
 	}
 	defer closeGroups(inner)
 	streams, err := g.connect(c, inner)
@@ -70,7 +70,7 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	pid, err := inner.Start()
 	streams.started()
 	if err != nil {
-		return codeOf(err), startError(err, inner)
+		return codeOf(err), g.explain(startError(err, inner))
 	}
 	status, err := attend(ctx, c.Signals, pid)
 	if err != nil {

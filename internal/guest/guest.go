@@ -42,6 +42,14 @@ func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	return &Guest{p, root, h}, nil
 }
 
+// explain is err, or that the guest has ended, if that is why.
+func (g *Guest) explain(err error) error {
+	if _, ended := process.StartTime(g.leader.PID); ended != nil {
+		return errEnded
+	}
+	return err
+}
+
 // Close lets go of the guest.
 func (g *Guest) Close() error { return errors.Join(g.root.Close(), g.leader.Close()) }
 

@@ -2,7 +2,6 @@ package namespace
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"unsafe"
@@ -118,7 +117,7 @@ func readReport(r *os.File) (pid int, err error) {
 		_, waitErr := unix.Wait4(pid, nil, 0, nil)
 		return 0, errors.Join(err, waitErr)
 	case err == nil && pid == 0:
-		return 0, fmt.Errorf("start in namespaces: the child said nothing")
+		return 0, errors.New("it was killed before it ran")
 	}
 	return pid, err
 }

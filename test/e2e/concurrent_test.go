@@ -71,7 +71,7 @@ func understood(r result) bool {
 	}
 	for _, reason := range []string{
 		"no such container", "exists already", "not running", "shut down before", "it has changed since", "it is paused",
-		"no container matches", "systemd-nspawn was ended", "has ended", "has just ended", ", not running", "ended before it was ready",
+		"no container matches", "systemd-nspawn was ended", "has ended", "has just ended", "killed before it ran", ", not running", "ended before it was ready",
 	} {
 		if strings.Contains(r.err, reason) {
 			return true

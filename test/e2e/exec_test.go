@@ -158,18 +158,23 @@ func execPlace(t *testing.T, b *berth) {
 	is(t, "its parent", b.in("web", "echo $PPID"), "0")
 	cmd, out := b.spawn("exec", "web", "--", "sh", "-c", "echo ready; exec sleep 60")
 	out.line()
-	b.until("the command is in the container's control group", func() bool {
-		for _, pid := range pidsOf(b.root, "web") {
-			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-			if string(text) == "sleep\x0060\x00" {
-				is(t, "user on the host", uidOf(b, pid), b.status("web").UIDBase)
-				return true
-			}
-		}
-		return false
-	})
+	b.until("the command is in the container's control group", func() bool { return b.guestRuns("web", "sleep", "60") != 0 })
+	is(t, "user on the host", uidOf(b, b.guestRuns("web", "sleep", "60")), b.status("web").UIDBase)
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
+}
+
+// guestRuns is the PID of a process with these arguments in a container's
+// control group, or 0.
+func (b *berth) guestRuns(name string, args ...string) int {
+	b.Helper()
+	for _, pid := range pidsOf(b.root, name) {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if string(text) == strings.Join(args, "\x00")+"\x00" {
+			return pid
+		}
+	}
+	return 0
 }
 
 // execKilled: with berth exec its command ends.
@@ -189,7 +194,7 @@ func TestExecEndsWithGuest(t *testing.T) {
 	for _, verb := range []string{"terminate", "stop", "restart"} {
 		b.run("start", "k")
 		cmd, _ := b.spawn("exec", "k", "--", "sleep", "60")
-		b.until("the command runs", func() bool { return len(pidsOf(b.root, "k")) >= 4 }) // shim, nspawn, init, sleep
+		b.until("the command runs", func() bool { return b.guestRuns("k", "sleep", "60") != 0 })
 		b.run(verb, "k")
 		_ = cmd.Wait()
 		is(t, "code after "+verb, cmd.ProcessState.ExitCode(), 137)

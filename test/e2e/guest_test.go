@@ -191,15 +191,17 @@ func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	b := newBerth(t)
 	old := filepath.Join(b.work, "berth")
-	program, err := os.ReadFile(os.Getenv(binaryVariable))
-	must(t, err)
-	must(t, os.WriteFile(old, program, 0o755))
+	install := func(to string) { // by a program: one that this process wrote could be busy
+		t.Helper()
+		must(t, command(t.Context(), "cp", os.Getenv(binaryVariable), to))
+	}
+	install(old)
 	b.binary = old
 	b.run("create", "web", "--image", debian(), "--start")
 	b.run("create", "k", "--image", tiny(), "environment.TINY=crash", "--start")
 	boot := b.bootID("web")
 
-	must(t, os.WriteFile(old+".new", program, 0o755))
+	install(old + ".new")
 	must(t, os.Rename(old+".new", old))
 	is(t, "boot after an upgrade", b.bootID("web"), boot)
 	b.run("pause", "web")

@@ -194,15 +194,7 @@ func (k *killer) again(verb string) {
 // noSleepers makes sure that what a killed exec had started has ended.
 func (k *killer) noSleepers() {
 	k.Helper()
-	k.until("the command of a killed exec ends", func() bool {
-		for _, pid := range pidsOf(k.root, victim) {
-			b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-			if string(b) == "sleep\x000.05\x00" {
-				return false
-			}
-		}
-		return true
-	})
+	k.until("the command of a killed exec ends", func() bool { return k.guestRuns(victim, "sleep", "0.05") == 0 })
 }
 
 // pidsOf are the processes in the control group of a container.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -50,7 +51,8 @@ func (s *Supervisor) RunShim(n container.Name) error {
 	if err != nil {
 		fmt.Fprintln(report, err) // nobody reads it, if the container had started
 	}
-	return errors.Join(err, report.Close(), lock.Unlock()) // who sees the lock free sees all cleaned up
+	runtime.KeepAlive(lock) // it goes with the process: who sees it free sees nothing left
+	return errors.Join(err, report.Close())
 }
 
 // inherited is an open file that this process was started with, and that its
