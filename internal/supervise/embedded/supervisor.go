@@ -169,10 +169,19 @@ func (s *Supervisor) stopLeader(ctx context.Context, n container.Name, limit tim
 	}
 	defer leader.Close()
 	_ = s.guestGroup(n).Freeze(false)
-	if leader.Signal(haltSignal) == nil {
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		_ = leader.Await(ctx)
+	wait := limit
+	if st.State != container.Running {
+		wait = resend // its init may not listen yet
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for ctx.Err() == nil && leader.Signal(haltSignal) == nil {
+		within, done := context.WithTimeout(ctx, wait)
+		err := leader.Await(within)
+		done()
+		if err == nil {
+			return
+		}
 	}
 }
 
