@@ -36,12 +36,13 @@ func (e *Engine) Copy(ctx context.Context, from, to Place, o transfer.Options) e
 	o.Unprivileged = from.Container != "" && to.Container == ""
 	sent := make(chan error, 1)
 	go func() {
-		err := e.send(ctx, from, w, o)
-		sent <- errors.Join(err, w.Close())
+		sent <- e.send(ctx, from, w, o)
+		w.Close() // after it is known how it went
 	}()
 	received := e.receive(ctx, to, filepath.Base(filepath.Clean(from.Path)), r, o)
+	first := len(sent) > 0 // as long as r is open, sending fails by itself only
 	r.Close()
-	if err := <-sent; err != nil {
+	if err := <-sent; err != nil && (first || received == nil) {
 		return fmt.Errorf("read %s: %w", from, err) // what arrived follows from it
 	}
 	if received != nil {

@@ -28,7 +28,7 @@ func (e *Engine) allocateIDs(n container.Name) (uint32, error) {
 		return 0, err
 	}
 	hash := fnv.New32a()
-	hash.Write([]byte(n))
+	hash.Write([]byte(e.Paths.Instance() + "/" + string(n))) // two roots have the same names
 	const slots = (lastBase-firstBase)/container.IDRange + 1
 	first := hash.Sum32() % slots
 	for i := range uint32(slots) {

@@ -62,6 +62,13 @@ func (p Paths) Instance() string {
 // in limits.h.
 const maxMachineLen = 64
 
+// IsInstance reports whether a name is one that Instance gives.
+func IsInstance(name string) bool {
+	digits, ok := strings.CutPrefix(name, "berth-")
+	_, err := hex.DecodeString(digits)
+	return name == "berth" || ok && len(digits) == 8 && err == nil
+}
+
 // Machine is the name under which systemd-nspawn knows a container: its host
 // name, with digits of a hash behind it where that is too long or might be
 // another container's too, and those of Instance.

@@ -38,10 +38,7 @@ func newBench(ctx context.Context, o options) (_ *workbench, err error) {
 			err = errors.Join(err, b.Close())
 		}
 	}()
-	if err := b.build(ctx); err != nil {
-		return nil, err
-	}
-	return b, b.cacheImage(ctx)
+	return b, b.build(ctx)
 }
 
 // Close removes the programs.
@@ -104,6 +101,9 @@ func (b *workbench) visit(ctx context.Context, d nested.Distribution, r *results
 		fmt.Fprintf(os.Stderr, "%s: %s in %.1f s\n", d.Name, what, time.Since(begun).Seconds())
 	}
 	begun := time.Now()
+	if err := b.cacheImage(ctx); err != nil {
+		return err
+	}
 	tree, err := d.Tree(ctx, b.cache)
 	if err != nil {
 		return err
@@ -154,8 +154,11 @@ func (b *workbench) runSuite(ctx context.Context, host *nested.Host, r *results)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err != nil && len(r.failed) == 0 {
-		return fmt.Errorf("the suite says that all passed, but ended with: %w", err)
+	switch {
+	case err != nil && len(r.failed) == 0:
+		return fmt.Errorf("the suite ended with an error beside its tests: %w", err)
+	case r.passed+len(r.failed) == 0:
+		return errors.New("no test was run")
 	}
 	return nil
 }

@@ -22,6 +22,12 @@ func (s *Supervisor) Await(ctx context.Context, n container.Name, done func(supe
 	if o, err := s.Observe(n); err != nil || done(o) {
 		return o, err
 	}
+	if err := s.awaitReport(ctx, n); err != nil {
+		return supervise.Observation{}, err
+	}
+	if o, err := s.Observe(n); err != nil || done(o) {
+		return o, err
+	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return supervise.Observation{}, fmt.Errorf("watch %s: %w", s.Paths.Run(n), err)

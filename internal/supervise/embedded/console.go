@@ -9,22 +9,23 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // A console log that has grown past maxLog bytes becomes NAME.log.1.
 const (
 	maxLog = 8 << 20
-	calm   = time.Second // between looks at a log that is being written
+	// calm is the time between two looks at the log. To be told by inotify
+	// would cost each guest one of the machine's instances, and each stop the
+	// 15 ms that the kernel takes to close it.
+	calm = 5 * time.Second
 )
 
 // console is the log of a guest's console. systemd-nspawn writes into the file
 // itself, so that the guest goes on if the shim does not.
 type console struct {
 	file  *os.File
-	watch *fsnotify.Watcher
-	begin int64 // where this run's part of the log begins
+	begin int64         // where this run's part of the log begins
+	ended chan struct{} // closed by Close
 }
 
 func openConsole(path string) (*console, error) {
@@ -35,18 +36,11 @@ func openConsole(path string) (*console, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := fsnotify.NewWatcher()
-	if err == nil {
-		err = w.Add(path)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("watch %s: %w", path, err), f.Close())
-	}
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, errors.Join(err, w.Close(), f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	return &console{f, w, end}, nil
+	return &console{f, end, make(chan struct{})}, nil
 }
 
 // LastLine is the last line of this run's part of the log.
@@ -72,17 +66,26 @@ func (c *console) LastLine() string {
 }
 
 // Close ends Rotate.
-func (c *console) Close() error { return errors.Join(c.watch.Close(), c.file.Close()) }
+func (c *console) Close() error {
+	close(c.ended)
+	return c.file.Close()
+}
 
 // Rotate keeps the log short until Close.
 func (c *console) Rotate() {
-	for range c.watch.Events {
+	look := time.NewTicker(calm)
+	defer look.Stop()
+	for {
+		select {
+		case <-c.ended:
+			return
+		case <-look.C:
+		}
 		if info, err := c.file.Stat(); err == nil && info.Size() > maxLog {
 			if err := c.rotate(); err != nil {
 				fmt.Fprintln(os.Stderr, "berth: rotate console log:", err)
 			}
 		}
-		time.Sleep(calm)
 	}
 }
 

@@ -72,7 +72,7 @@ func (h *shim) runOnce() ending {
 	if err := h.guestGroup(h.name).Start(cmd); err != nil {
 		return ending{reason: err}
 	}
-	h.sayStarted()
+	h.say("ok")
 	go n.Listen(cmd.Process.Pid)
 	go log.Rotate()
 	e := h.stay(cmd, n)
@@ -82,13 +82,10 @@ func (h *shim) runOnce() ending {
 	return e
 }
 
-// sayStarted tells who started the shim that the container's process exists.
-func (h *shim) sayStarted() {
-	if h.report != nil {
-		fmt.Fprintln(h.report, "ok")
-		h.report = nil
-	}
-}
+// say tells who started the shim how far the container is: "ok" when its
+// process exists, "ready" when its guest is. Only the first time of each
+// counts, and nobody may listen any more.
+func (h *shim) say(word string) { fmt.Fprintln(h.report, word) }
 
 // command is `berth run NAME`, which becomes systemd-nspawn.
 func (h *shim) command(notify string, console *os.File, lost string) (*exec.Cmd, error) {
@@ -126,6 +123,7 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 				again.Reset(time.Nanosecond) // what it was asked before may be lost
 			} else {
 				h.setState(container.Running, "")
+				h.say("ready")
 			}
 		case s := <-h.signals:
 			h.stopping = true

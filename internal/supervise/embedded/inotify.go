@@ -108,7 +108,7 @@ func (s *Supervisor) withInotify(f func(limit, guests int) error) error {
 func (s *Supervisor) allGuests() int {
 	count := 0
 	for _, instance := range s.Cgroups.Group("").Children() {
-		if instance == "berth" || strings.HasPrefix(instance, "berth-") {
+		if state.IsInstance(instance) {
 			count += len(s.Cgroups.Group(instance).Children())
 		}
 	}

@@ -32,15 +32,15 @@ type shim struct {
 	name    container.Name
 	rec     *state.Record
 	status  status
-	report  io.Writer // told once whether the container's process exists
+	report  io.Writer // for a report; its reader may have gone
 	signals chan os.Signal
 
 	stopping bool // an owner asked for the end
 }
 
 // RunShim is the command `berth shim NAME`: it keeps the container n until it
-// ends. It inherits two files from Start: one to say "ok" or an error to, as
-// one line, and the lock that says that there is a shim.
+// ends. It inherits two files from Start: one for its report, and the lock that
+// says that there is a shim.
 func (s *Supervisor) RunShim(n container.Name) error {
 	debug.SetGCPercent(20) // memory counts here, speed does not
 	report, lock := inherited(3, "report"), state.Inherited(inherited(4, "lock"))
@@ -49,7 +49,7 @@ func (s *Supervisor) RunShim(n container.Name) error {
 	signal.Ignore(unix.SIGHUP, unix.SIGINT)
 	err := h.run()
 	if err != nil {
-		fmt.Fprintln(report, err) // nobody reads it, if the container had started
+		fmt.Fprintln(report, err)
 	}
 	runtime.KeepAlive(lock) // it goes with the process: who sees it free sees nothing left
 	return errors.Join(err, report.Close())

@@ -5,11 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -31,6 +30,8 @@ type Supervisor struct {
 	// the file is replaced or removed.
 	Program string
 	Cgroups cgroup.Hierarchies
+
+	reports sync.Map // by name: the *report of the shim that this process started
 }
 
 // New returns the supervisor for the containers below paths.
@@ -69,7 +70,6 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
 	cmd := exec.Command(s.Program, "--root", s.Paths.Root, "shim", string(n))
 	cmd.Env = []string{"GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")}
 	cmd.Dir = "/"
@@ -80,23 +80,10 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	}
 	w.Close()
 	if err != nil {
-		return fmt.Errorf("start the shim: %w", err)
+		return errors.Join(fmt.Errorf("start the shim: %w", err), r.Close())
 	}
 	go cmd.Wait() // a shim that ends while this process lives must not stay a zombie
-	return reportOf(r)
-}
-
-// reportOf reads what a shim says first: "ok", or what went wrong.
-func reportOf(r io.Reader) error {
-	line, err := bufio.NewReader(r).ReadString('\n')
-	switch line = strings.TrimSpace(line); {
-	case line == "ok":
-		return nil
-	case line != "":
-		return errors.New(line)
-	default:
-		return fmt.Errorf("the shim ended without a word (%w)", err)
-	}
+	return s.hear(n, &report{file: r, lines: bufio.NewReader(r)})
 }
 
 // Stop implements supervise.Supervisor.
@@ -169,10 +156,19 @@ func (s *Supervisor) stopLeader(ctx context.Context, n container.Name, limit tim
 	}
 	defer leader.Close()
 	_ = s.guestGroup(n).Freeze(false)
-	if leader.Signal(haltSignal) == nil {
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		_ = leader.Await(ctx)
+	wait := limit
+	if st.State != container.Running {
+		wait = resend // its init may not listen yet
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for ctx.Err() == nil && leader.Signal(haltSignal) == nil {
+		within, done := context.WithTimeout(ctx, wait)
+		err := leader.Await(within)
+		done()
+		if err == nil {
+			return
+		}
 	}
 }
 
