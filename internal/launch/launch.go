@@ -47,6 +47,12 @@ func Run(paths state.Paths, n container.Name, o Options) error {
 	if err := rootfs.Isolate(); err != nil {
 		return err
 	}
+	if !o.Register {
+		// For systemd-machined alone; a killed nspawn leaves it behind.
+		if err := rootfs.Hide("/run/systemd/nspawn"); err != nil {
+			return err
+		}
+	}
 	mapped, err := probe.MappedLayers()
 	if err != nil {
 		return err

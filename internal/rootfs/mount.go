@@ -60,6 +60,18 @@ func Isolate() error {
 	return nil
 }
 
+// Hide mounts an empty file system over a directory, which it makes, so that
+// what is put there ends with the mount namespace.
+func Hide(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("berth", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+		return fmt.Errorf("mount tmpfs on %s: %w", dir, err)
+	}
+	return nil
+}
+
 // Mount assembles r. On an error the mounts made so far stay until the mount
 // namespace ends.
 func (r Root) Mount() (Mounted, error) {
