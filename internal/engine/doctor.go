@@ -72,7 +72,8 @@ func (e *Engine) checkInit() []container.Finding {
 	i, ok := e.supervisor.(supervise.Installer)
 	switch {
 	case !ok && e.probe.SystemdRuns():
-		return finding("supervisor", container.Warn, "embedded, although PID 1 is systemd", "unset BERTH_SUPERVISOR")
+		return finding("supervisor", container.Warn, "embedded, although PID 1 is systemd: containers do not start at boot, and machinectl does not show them",
+			"have the machine run berth start --autostart at boot; the supervisor that uses systemd's units is not finished yet (BERTH_SUPERVISOR=systemd tries it)")
 	case !ok:
 		return finding("supervisor", container.Good, "embedded: PID 1 is not systemd", "")
 	case !i.Installed() && e.Paths.Root == "/":

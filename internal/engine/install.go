@@ -12,7 +12,7 @@ import (
 func (e *Engine) Install(ctx context.Context) ([]string, error) {
 	i, ok := e.supervisor.(supervise.Installer)
 	if !ok {
-		return nil, &container.Error{Op: "install", Err: errors.New("PID 1 of this machine is not systemd, which would start containers at boot"),
+		return nil, &container.Error{Op: "install", Err: errors.New("the embedded supervisor has nothing to install"),
 			Hint: "have whatever starts this machine run: berth start --autostart"}
 	}
 	return i.Install(ctx)

@@ -78,7 +78,7 @@ func parseFlags(args []string) (options, error) {
 	f := flag.NewFlagSet("hosts", flag.ContinueOnError)
 	f.StringVar(&names, "hosts", strings.Join(allNames(), ","), "the hosts, in this order")
 	f.StringVar(&o.run, "run", "", "run only the tests that match the `REGEXP`, as go test does")
-	f.StringVar(&o.supervisor, "supervisor", "", "`NAME` for the suite's BERTH_TEST_SUPERVISOR")
+	f.StringVar(&o.supervisor, "supervisor", "embedded", "`NAME` of the supervisor: embedded or systemd")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "the time that the suite may take on one host")
 	f.BoolVar(&o.verbose, "v", false, "show all that the suite says, not just what is about failures")
 	if err := f.Parse(args); err != nil {

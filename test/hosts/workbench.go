@@ -174,7 +174,7 @@ func (b *workbench) environment() []string {
 		}
 	}
 	if b.supervisor != "" {
-		env = append(env, "BERTH_TEST_SUPERVISOR="+b.supervisor)
+		env = append(env, "BERTH_SUPERVISOR="+b.supervisor)
 	}
 	return env
 }

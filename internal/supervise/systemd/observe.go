@@ -17,7 +17,7 @@ import (
 // org.freedesktop.systemd1(5).
 func (s *Supervisor) observation(n container.Name, props map[string]any) supervise.Observation {
 	active, sub := text(props, "ActiveState"), text(props, "SubState")
-	o := supervise.Observation{State: stateOf(active, sub), Restarts: int(number(props, "NRestarts"))}
+	o := supervise.Observation{State: stateOf(active, sub, hasJob(props)), Restarts: int(number(props, "NRestarts"))}
 	if usec := number(props, "StateChangeTimestamp"); usec > 0 {
 		o.Since = time.UnixMicro(int64(usec))
 	}
@@ -51,8 +51,22 @@ func (s *Supervisor) frozen(props map[string]any) bool {
 	return path != "" && s.Cgroups.Group(strings.TrimPrefix(path, "/")).Frozen()
 }
 
-func stateOf(active, sub string) container.State {
+// hasJob reports whether a job for the unit waits or runs.
+func hasJob(props map[string]any) bool {
+	job, _ := props["Job"].([]any)
+	if len(job) == 0 {
+		return false
+	}
+	id, _ := job[0].(uint32)
+	return id != 0
+}
+
+func stateOf(active, sub string, job bool) container.State {
 	switch active {
+	case "inactive", "failed":
+		if job { // which can only be one to start it
+			return container.Starting
+		}
 	case "active", "reloading", "refreshing":
 		return container.Running
 	case "activating":
@@ -62,11 +76,11 @@ func stateOf(active, sub string) container.State {
 		return container.Starting
 	case "deactivating":
 		return container.Stopping
-	case "failed":
-		return container.Failed
-	default:
-		return container.Stopped
 	}
+	if active == "failed" {
+		return container.Failed
+	}
+	return container.Stopped
 }
 
 // reasonOf is the result of a unit in words.

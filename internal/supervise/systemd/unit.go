@@ -92,7 +92,10 @@ func DropInText(paths state.Paths, rec *state.Record) string {
 	for _, d := range rec.Spec.AllowedDevices {
 		modifier := d.Modifier
 		if modifier == "" {
-			modifier = "rwm"
+			modifier = "rw"
+		}
+		if !strings.Contains(modifier, "m") {
+			modifier += "m" // for berth, which makes the node; the guest has no capability to
 		}
 		fmt.Fprintf(&b, "DeviceAllow=%s %s\n", quote(d.Node), modifier)
 	}
