@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // member does what each line of its input says, and answers with a line.
 func member() {
-	var kept []byte
+	var kept [][]byte
 	for sc := bufio.NewScanner(os.Stdin); sc.Scan(); {
 		word, arg, _ := strings.Cut(sc.Text(), " ")
 		switch word {
@@ -58,11 +59,11 @@ func member() {
 				for i := 0; i < len(more); i += 4096 {
 					more[i] = 1
 				}
-				kept = append(kept, more...)
+				kept = append(kept, more)
 			}
 		}
 	}
-	_ = kept
+	runtime.KeepAlive(kept)
 }
 
 // limit is more time than anything here takes.
