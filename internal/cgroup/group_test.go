@@ -35,7 +35,11 @@ func TestMain(m *testing.M) {
 
 // member does what each line of its input says, and answers with a line.
 func member() {
-	var kept [][]byte
+	type block struct {
+		next *block
+		b    [1 << 20]byte
+	}
+	var kept *block
 	for sc := bufio.NewScanner(os.Stdin); sc.Scan(); {
 		word, arg, _ := strings.Cut(sc.Text(), " ")
 		switch word {
@@ -55,11 +59,10 @@ func member() {
 			fmt.Println(err)
 		case "take": // memory until it is killed
 			for {
-				more := make([]byte, 1<<20)
-				for i := 0; i < len(more); i += 4096 {
-					more[i] = 1
+				kept = &block{next: kept}
+				for i := 0; i < len(kept.b); i += 4096 {
+					kept.b[i] = 1
 				}
-				kept = append(kept, more)
 			}
 		}
 	}
