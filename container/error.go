@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Code is an exit code of the berth command.
@@ -82,4 +83,21 @@ func CodeOf(err error) Code {
 		return CodeNotReady
 	}
 	return CodeFailed
+}
+
+// Named puts a container's name before an error that does not have it; nil
+// stays nil.
+func Named(n Name, err error) error {
+	e, known := err.(*Error)
+	switch {
+	case err == nil:
+		return nil
+	case known && e.Subject == "" && e.Op == "":
+		c := *e
+		c.Subject = string(n)
+		return &c
+	case strings.HasPrefix(err.Error(), string(n)+":"):
+		return err
+	}
+	return fmt.Errorf("%s: %w", n, err)
 }

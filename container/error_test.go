@@ -62,3 +62,31 @@ func TestCodeOf(t *testing.T) {
 		}
 	}
 }
+
+func TestNamed(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("gone")
+	hinted := &Error{Err: gone, Hint: "look", Code: CodeNotReady}
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"plain":              {gone, "web: gone"},
+		"without a subject":  {hinted, "web: gone"},
+		"with it":            {&Error{Subject: "web", Err: gone}, "web: gone"},
+		"with another":       {&Error{Op: "import", Subject: "tar:/x", Err: gone}, "web: import tar:/x: gone"},
+		"within another one": {fmt.Errorf("start db: %w", hinted), "web: start db: gone"},
+		"joined":             {errors.Join(hinted, nil), "web: gone"},
+	} {
+		got := Named("web", c.err)
+		if got.Error() != c.want || !errors.Is(got, gone) || CodeOf(got) != CodeOf(c.err) {
+			t.Errorf("%s: %q with code %d, not %q with %d", name, got, CodeOf(got), c.want, CodeOf(c.err))
+		}
+	}
+	if hinted.Subject != "" {
+		t.Error("the error that was given has changed")
+	}
+	if err := Named("web", nil); err != nil {
+		t.Errorf("nothing is %v", err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-containers/berth"
+	"github.com/berth-containers/berth/container"
 )
 
 // commandFlags are shared by the verbs that run programs in guests.
@@ -96,5 +97,5 @@ func (a *app) inside(cmd *cobra.Command, name string, c berth.Command) error {
 	defer signal.Stop(signals)
 	c.Signals = signals
 	a.code, err = h.Exec(context.WithoutCancel(cmd.Context()), n, c) // signals are the program's
-	return named(n, err)
+	return container.Named(n, err)
 }

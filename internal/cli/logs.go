@@ -44,7 +44,7 @@ func (p *logPrinter) all(ctx context.Context, h *berth.Host, names []container.N
 	var wg sync.WaitGroup
 	for i, n := range names {
 		one := func() {
-			errs[i] = named(n, h.Console(ctx, n, lines, follow, func(line []byte) { p.line(n, line) }))
+			errs[i] = container.Named(n, h.Console(ctx, n, lines, follow, func(line []byte) { p.line(n, line) }))
 		}
 		if follow {
 			wg.Go(one)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -97,26 +96,10 @@ func (a *app) inGroups(groups [][]container.Name, done string, f func(container.
 // tell says that something was done to a container, or names it in the error.
 func (a *app) tell(n container.Name, done string, err error) error {
 	if err != nil {
-		return named(n, err)
+		return container.Named(n, err)
 	}
 	a.say("%s: %s", n, done)
 	return nil
-}
-
-// named puts a container's name before an error that does not have it.
-func named(n container.Name, err error) error {
-	var e *container.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &e) && e.Subject == "" && err == error(e):
-		c := *e
-		c.Subject = string(n)
-		return &c
-	case strings.HasPrefix(err.Error(), string(n)+":"):
-		return err
-	}
-	return fmt.Errorf("%s: %w", n, err)
 }
 
 // complete offers the names of containers on the command line.

@@ -35,7 +35,7 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 	var errs []error
 	for _, s := range agreed.Steps {
 		if s.Action == container.ActionDestroy {
-			errs = append(errs, wrap(s.Name, e.Destroy(ctx, s.Name, StopLimit)))
+			errs = append(errs, container.Named(s.Name, e.Destroy(ctx, s.Name, StopLimit)))
 		}
 	}
 	failed := map[container.Name]bool{}
@@ -49,7 +49,7 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 		})
 		for i, err := range results {
 			failed[level[i]] = err != nil
-			errs = append(errs, wrap(level[i], err))
+			errs = append(errs, container.Named(level[i], err))
 		}
 	}
 	return errors.Join(errs...)
@@ -110,20 +110,4 @@ func (e *Engine) carryOut(ctx context.Context, c plan.Wanted, s container.Step) 
 		return err
 	}
 	return e.start(ctx, rec)
-}
-
-// wrap puts a container's name before an error that does not have it yet.
-func wrap(n container.Name, err error) error {
-	var e *container.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &e) && e.Subject == string(n):
-		return err
-	case errors.As(err, &e) && e.Subject == "" && e.Op == "":
-		named := *e
-		named.Subject = string(n)
-		return &named
-	}
-	return fmt.Errorf("%s: %w", n, err)
 }

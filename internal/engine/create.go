@@ -92,17 +92,10 @@ func (e *Engine) destroy(ctx context.Context, n container.Name, limit time.Durat
 		return errors.Join(err, os.Remove(trash))
 	}
 	return errors.Join(state.SyncDir(e.Paths.Containers()), state.RemoveTree(trash), e.removeLogs(n), e.supervisor.Forget(n),
-		removeIfThere(e.nameLock(n)))
+		state.RemoveFile(e.nameLock(n)))
 }
 
 func (e *Engine) removeLogs(n container.Name) error {
 	log := e.Paths.Log(n)
-	return errors.Join(removeIfThere(log), removeIfThere(log+".1"))
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"))
 }

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ const (
 // that ended it. An error says why it did not run; the code is then one of
 // CodeFailed, CodeNotExecutable and CodeNotFound.
 func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
-	a, err := g.Account(orDefault(c.User, "root"))
+	a, err := g.Account(cmp.Or(c.User, "root"))
 	if err != nil {
 		return CodeFailed, err
 	}
@@ -99,7 +100,7 @@ func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
 	}
 	inner := &namespace.Command{
 		Target: g.leader.File(), Flags: flags, Bounding: bounding, Cgroups: tasks, CgroupDir: group,
-		UID: a.UID, GID: a.GID, Groups: a.Groups, Dir: orDefault(c.Dir, a.Home),
+		UID: a.UID, GID: a.GID, Groups: a.Groups, Dir: cmp.Or(c.Dir, a.Home),
 		Env: append(environment(a), c.Env...), NewSession: true, File: c.File,
 	}
 	args := c.Args
@@ -111,7 +112,7 @@ func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
 		return nil, errors.New("no command is given")
 	}
 	inner.Paths = candidates(args[0])
-	inner.Args = append([]string{orDefault(c.Name, args[0])}, args[1:]...)
+	inner.Args = append([]string{cmp.Or(c.Name, args[0])}, args[1:]...)
 	return inner, nil
 }
 
@@ -139,13 +140,6 @@ func candidates(program string) []string {
 func environment(a Account) []string {
 	return []string{"PATH=" + SearchPath, "HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name,
 		"SHELL=" + a.Shell, "LANG=C.UTF-8", "container=systemd-nspawn"}
-}
-
-func orDefault(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // attend passes signals on to the child pid until it ends.

@@ -69,3 +69,11 @@ func ReadJSON(path string, v any) error {
 	}
 	return nil
 }
+
+// RemoveFile removes the file at path. That it is not there is no error.
+func RemoveFile(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

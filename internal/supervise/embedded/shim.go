@@ -66,7 +66,7 @@ func (h *shim) run() (err error) {
 	if h.rec, err = state.ReadRecord(h.Paths.Container(h.name)); err != nil {
 		return err
 	}
-	if err := removeIfThere(h.failureFile(h.name)); err != nil {
+	if err := state.RemoveFile(h.failureFile(h.name)); err != nil {
 		return err
 	}
 	release, err := h.reserveInotify()

@@ -117,14 +117,7 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 // settle makes a container without a shim one that is stopped, whatever it
 // was before.
 func (s *Supervisor) settle(n container.Name) error {
-	return errors.Join(s.clean(n), removeIfThere(s.failureFile(n)), s.RestoreSettings())
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return errors.Join(s.clean(n), state.RemoveFile(s.failureFile(n)), s.RestoreSettings())
 }
 
 // stopShim asks the shim to shut the guest down and waits for limit.
@@ -265,7 +258,7 @@ func (s *Supervisor) Kill(ctx context.Context, n container.Name) error {
 
 // Forget removes what is kept of a container that is gone for good.
 func (s *Supervisor) Forget(n container.Name) error {
-	return removeIfThere(s.shimLock(n))
+	return state.RemoveFile(s.shimLock(n))
 }
 
 // Kept implements supervise.Keeper.

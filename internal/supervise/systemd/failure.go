@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -39,10 +38,7 @@ func (s *Supervisor) readFailure(n container.Name) (*failure, error) {
 }
 
 func (s *Supervisor) forgetFailure(n container.Name) error {
-	if err := os.Remove(s.failureFile(n)); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return state.RemoveFile(s.failureFile(n))
 }
 
 // Abandon implements supervise.Abandoner.
