@@ -150,11 +150,14 @@ func (b *bare) cycle(ctx context.Context) ([]float64, error) {
 	if err := b.prepare(); err != nil {
 		return nil, err
 	}
+	if err := rested(ctx); err != nil {
+		return nil, errors.Join(err, b.release())
+	}
 	start, err := b.start(ctx)
 	if err != nil {
 		return nil, errors.Join(err, b.release())
 	}
-	if err := b.lab.settle(ctx, b.leader); err != nil {
+	if err := errors.Join(b.lab.settle(ctx, b.leader), rested(ctx)); err != nil {
 		return nil, errors.Join(err, b.release())
 	}
 	stop, err := b.stop(ctx)

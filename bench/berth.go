@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -122,6 +123,9 @@ func (l *lab) settle(ctx context.Context, leader int) error {
 // both.
 func (l *lab) berthCycle(name string) trial {
 	return func(ctx context.Context) ([]float64, error) {
+		if err := rested(ctx); err != nil {
+			return nil, err
+		}
 		_, start, err := l.run(ctx, "start", name)
 		if err != nil {
 			return nil, err
@@ -130,7 +134,7 @@ func (l *lab) berthCycle(name string) trial {
 		if err != nil {
 			return nil, err
 		}
-		if err := l.settle(ctx, leader); err != nil {
+		if err := errors.Join(l.settle(ctx, leader), rested(ctx)); err != nil {
 			return nil, err
 		}
 		_, stop, err := l.run(ctx, "stop", name)

@@ -111,3 +111,17 @@ func (l *lab) reset(ctx context.Context) error {
 	}
 	return errors.Join(append(errs, state.RemoveTree(l.path("peers")))...)
 }
+
+// rest is the time in which the kernel puts away what has just ended: cgroups,
+// mount namespaces, file systems. Without it whoever comes next pays for that.
+const rest = 300 * time.Millisecond
+
+// rested waits, so that a measurement begins on a machine that does nothing.
+func rested(ctx context.Context) error {
+	select {
+	case <-time.After(rest):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

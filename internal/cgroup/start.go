@@ -77,3 +77,14 @@ func end(cmd *exec.Cmd) error {
 	_ = cmd.Wait() // it says that it was killed
 	return nil
 }
+
+// Quicken makes the next moves of processes between groups quick. The first
+// one after some calm waits for a grace period of the kernel, some 15 ms; here
+// the calling process moves to where it is, in the first hierarchy of g, for
+// no other reason than to begin that wait. It holds up changes of groups, but
+// no fork, until then.
+func (g Group) Quicken() {
+	if len(g.h.list) > 0 {
+		_ = os.WriteFile(g.dir(g.h.list[len(g.h.list)-1])+"/cgroup.procs", []byte("0"), 0)
+	}
+}

@@ -34,7 +34,10 @@ type app struct {
 // Main runs the command line and returns its exit code.
 func Main(ctx context.Context, args []string, s Streams) int {
 	a := &app{Streams: s}
-	root := a.command()
+	root := a.internal()
+	if c, _, err := root.Find(args); err != nil || c == root {
+		root = a.command()
+	}
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
 		a.printError(err)
@@ -76,7 +79,16 @@ const (
 	groupHost    = "host"
 )
 
-func (a *app) command() *cobra.Command {
+// internal is the command line that berth starts itself with. It stands apart
+// because a shim is to start quickly.
+func (a *app) internal() *cobra.Command {
+	root := a.base()
+	root.AddCommand(a.shimCmd(), a.runCmd(), a.packCmd(), a.unpackCmd())
+	return root
+}
+
+// base is a command line without commands.
+func (a *app) base() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "berth",
 		Short:         "Full-system Linux containers from a declaration",
@@ -91,6 +103,11 @@ func (a *app) command() *cobra.Command {
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
 	root.PersistentFlags().StringVar(&a.root, "root", "", "directory below which berth keeps everything (default: $BERTH_ROOT, or /)")
+	return root
+}
+
+func (a *app) command() *cobra.Command {
+	root := a.base()
 	root.SuggestionsMinimumDistance = 2
 	root.AddGroup(
 		&cobra.Group{ID: groupDeclare, Title: "Containers and their declarations:"},
@@ -102,7 +119,6 @@ func (a *app) command() *cobra.Command {
 	a.add(root, groupRun, a.startCmd(), a.stopCmd(), a.restartCmd(), a.terminateCmd(), a.pauseCmd(), a.resumeCmd(), a.lsCmd(), a.statusCmd(), a.waitCmd(), a.whyCmd())
 	a.add(root, groupInside, a.execCmd(), a.shellCmd(), a.loginCmd(), a.logsCmd(), a.cpCmd())
 	a.add(root, groupHost, a.imageCmd(), a.doctorCmd(), a.installCmd(), a.uninstallCmd(), a.schemaCmd(), a.versionCmd())
-	root.AddCommand(a.shimCmd(), a.runCmd(), a.packCmd(), a.unpackCmd())
 	for _, c := range root.Commands() {
 		if c.HasSubCommands() {
 			c.Args = unknownCommand

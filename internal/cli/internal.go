@@ -17,52 +17,42 @@ func (a *app) paths() (state.Paths, error) {
 	return state.Paths{Root: root}, err
 }
 
-// supervisor is the embedded one, and the container that a shim is for.
-func (a *app) supervisor(name string) (*embedded.Supervisor, container.Name, error) {
-	n, err := container.ParseName(name)
-	if err != nil {
-		return nil, "", err
-	}
-	paths, err := a.paths()
-	if err != nil {
-		return nil, "", err
-	}
-	h, err := cgroup.Mounted()
-	return embedded.New(paths, h), n, err
-}
-
 // shimCmd is the process beside a container under the embedded supervisor.
 func (a *app) shimCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "shim NAME", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			s, n, err := a.supervisor(args[0])
+			n, err := container.ParseName(args[0])
 			if err != nil {
 				return err
 			}
-			return s.RunShim(n)
+			paths, err := a.paths()
+			if err != nil {
+				return err
+			}
+			h, err := cgroup.Mounted()
+			if err != nil {
+				return err
+			}
+			return embedded.New(paths, h).RunShim(n)
 		},
 	}
 }
 
-// runCmd becomes systemd-nspawn.
+// runCmd becomes systemd-nspawn, for a unit.
 func (a *app) runCmd() *cobra.Command {
-	var inShim bool
-	var lost string
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use: "run NAME", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, n, err := a.supervisor(args[0])
+			n, err := container.ParseName(args[0])
 			if err != nil {
 				return err
 			}
-			if !inShim {
-				return systemd.Launch(cmd.Context(), s.Paths, n)
+			paths, err := a.paths()
+			if err != nil {
+				return err
 			}
-			return s.Launch(n, lost)
+			return systemd.Launch(cmd.Context(), paths, n)
 		},
 	}
-	c.Flags().BoolVar(&inShim, "embedded", false, "a shim is the parent")
-	c.Flags().StringVar(&lost, "lost", "", "what the guest goes without")
-	return c
 }

@@ -92,7 +92,7 @@ func (e *Engine) destroy(ctx context.Context, n container.Name, limit time.Durat
 		return errors.Join(err, os.Remove(trash))
 	}
 	return errors.Join(state.SyncDir(e.Paths.Containers()), state.RemoveTree(trash), e.removeLogs(n), e.supervisor.Forget(n),
-		state.RemoveFile(e.nameLock(n)))
+		state.RemoveFile(e.Paths.Lock(n)))
 }
 
 func (e *Engine) removeLogs(n container.Name) error {

@@ -80,15 +80,11 @@ func chooseSupervisor(paths state.Paths, h cgroup.Hierarchies) (supervisor, erro
 // locked calls f with the lock of the container n. Only one process at a time
 // changes a container; none takes the lock of a second one meanwhile.
 func (e *Engine) locked(ctx context.Context, n container.Name, f func() error) error {
-	lock, err := state.AwaitLock(ctx, e.nameLock(n))
+	lock, err := state.AwaitLock(ctx, e.Paths.Lock(n))
 	if err != nil {
 		return fmt.Errorf("lock: %w", err)
 	}
 	return errors.Join(f(), lock.Unlock())
-}
-
-func (e *Engine) nameLock(n container.Name) string {
-	return filepath.Join(e.Paths.Locks(), string(n)+".lock")
 }
 
 // allocating calls f with the lock that is held while images and user numbers

@@ -46,7 +46,7 @@ func (e *Engine) directories() []leftover {
 	var out []leftover
 	for _, d := range dirs {
 		out = append(out, leftover{what: d, remove: func(context.Context) (bool, error) {
-			return e.unlessLocked(e.nameLock(nameOf(filepath.Base(d))), func() error { return state.RemoveTree(d) })
+			return e.unlessLocked(e.Paths.Lock(nameOf(filepath.Base(d))), func() error { return state.RemoveTree(d) })
 		}})
 	}
 	return out
@@ -70,7 +70,7 @@ func (e *Engine) runtimes() []leftover {
 			continue
 		}
 		out = append(out, leftover{what: fmt.Sprintf("the cgroup and runtime directory of %s", n), remove: func(ctx context.Context) (bool, error) {
-			return e.unlessLocked(e.nameLock(n), func() error { return e.supervisor.Stop(ctx, n, StopLimit) })
+			return e.unlessLocked(e.Paths.Lock(n), func() error { return e.supervisor.Stop(ctx, n, StopLimit) })
 		}})
 	}
 	return out

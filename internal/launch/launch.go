@@ -1,6 +1,6 @@
 // Package launch is the last step before a guest: it assembles the guest's
-// root in a mount namespace of its own and becomes systemd-nspawn. Whoever
-// supervises the container starts it as `berth run NAME`.
+// root in a mount namespace of its own and says how to start systemd-nspawn
+// there. A shim does both itself, a unit starts `berth run NAME`.
 package launch
 
 import (
@@ -29,56 +29,79 @@ const MountDir = "mnt"
 type Options struct {
 	LostLimits string // for people: which limits could not be set
 	Register   bool   // make the guest known to systemd-machined
+	Notify     string // the socket that is told when the guest is ready; see sd_notify(3)
+}
+
+// Command is a systemd-nspawn that is ready to be started.
+type Command struct {
+	Path string
+	Args []string // with the program's name in front
+	Env  []string // KEY=VALUE, and nothing else of the caller's
 }
 
 // Run becomes systemd-nspawn for the container n; it returns only with an
-// error. It must run in a mount namespace that nothing else uses, and with
-// the container's runtime directory in place.
+// error. See Assemble for what it needs.
 func Run(paths state.Paths, n container.Name, o Options) error {
 	rec, err := state.ReadRecord(paths.Container(n))
 	if err != nil {
 		return err
 	}
+	c, err := Assemble(paths, rec, o)
+	if err != nil {
+		return err
+	}
+	return unix.Exec(c.Path, c.Args, c.Env)
+}
+
+// Assemble puts the container's root together in the mount namespace of the
+// calling thread, which nothing else uses, and returns what to start there.
+// The container's runtime directory has to be in place. After an error the
+// mounts made so far stay until the mount namespace ends.
+func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) {
 	probe := host.System()
 	program, err := probe.Nspawn()
 	if err != nil {
-		return err
-	}
-	if err := rootfs.Isolate(); err != nil {
-		return err
-	}
-	if !o.Register {
-		// For systemd-machined alone; a killed nspawn leaves it behind.
-		if err := rootfs.Hide("/run/systemd/nspawn"); err != nil {
-			return err
-		}
+		return Command{}, err
 	}
 	mapped, err := probe.MappedLayers()
 	if err != nil {
-		return err
+		return Command{}, err
 	}
 	root, err := rootOf(paths, rec, mapped)
-	if err == nil {
-		err = os.MkdirAll(root.Dir, 0o700)
-	}
 	if err != nil {
-		return err
+		return Command{}, err
 	}
-	mounted, err := root.Mount()
+	mounted, err := mount(root, o.Register)
 	if err != nil {
-		return err
+		return Command{}, err
 	}
-	lost := mounted.Lost
+	launched := state.Launched{Record: *rec, Lost: mounted.Lost, LostLimits: o.LostLimits}
 	if root.Unmapped && root.Users.Size != 0 {
-		lost = append(lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
+		launched.Lost = append(launched.Lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
 	}
-	if err := state.WriteLaunched(paths.Run(n), state.Launched{Record: *rec, Lost: lost, LostLimits: o.LostLimits}); err != nil {
-		return err
+	if err := state.WriteLaunched(paths.Run(rec.Name), launched); err != nil {
+		return Command{}, err
 	}
 	c := config(paths, rec, mounted)
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
-	args := nspawn.Args(c)
-	return unix.Exec(program.Path, append([]string{program.Path}, args...), environment())
+	return Command{Path: program.Path, Args: append([]string{program.Path}, nspawn.Args(c)...), Env: environment(o.Notify)}, nil
+}
+
+// mount puts root together where the host does not see it.
+func mount(root rootfs.Root, registers bool) (rootfs.Mounted, error) {
+	if err := rootfs.Isolate(); err != nil {
+		return rootfs.Mounted{}, err
+	}
+	if !registers {
+		// For systemd-machined alone; a killed nspawn leaves it behind.
+		if err := rootfs.Hide("/run/systemd/nspawn"); err != nil {
+			return rootfs.Mounted{}, err
+		}
+	}
+	if err := os.MkdirAll(root.Dir, 0o700); err != nil {
+		return rootfs.Mounted{}, err
+	}
+	return root.Mount()
 }
 
 // UIDBase is the host's number of the guest's root under r, or 0 where the
@@ -151,10 +174,10 @@ func config(paths state.Paths, rec *state.Record, m rootfs.Mounted) nspawn.Confi
 
 // environment is what systemd-nspawn gets: nothing of the caller's, except
 // where to say that the guest is ready.
-func environment() []string {
+func environment(notify string) []string {
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=vt220"}
-	if s, ok := os.LookupEnv("NOTIFY_SOCKET"); ok {
-		env = append(env, "NOTIFY_SOCKET="+s)
+	if notify != "" {
+		env = append(env, "NOTIFY_SOCKET="+notify)
 	}
 	unified := false
 	if h, err := cgroup.Mounted(); err == nil {

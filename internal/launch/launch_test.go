@@ -145,8 +145,7 @@ func TestRunErrors(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Setenv("SECRET", "x")
 	t.Setenv("SYSTEMD_NSPAWN_LOCK", "0")
-	t.Setenv("NOTIFY_SOCKET", "/run/x")
-	env := environment()
+	env := environment("/run/x")
 	for _, v := range env {
 		name, _, _ := strings.Cut(v, "=")
 		if !slices.Contains([]string{"PATH", "TERM", "NOTIFY_SOCKET", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"}, name) {

@@ -80,11 +80,11 @@ func (r Root) Mount() (Mounted, error) {
 		return m, fmt.Errorf("mount tmpfs on %s: %w", r.Dir, err)
 	}
 	users, layers, err := r.userNamespaces()
+	defer users.Close() // of no file, where it is not needed
+	defer layers.Close()
 	if err != nil {
 		return m, err
 	}
-	defer users.Close() // of no file, where there is no range
-	defer layers.Close()
 	if err := r.mountOverlay(m.Root, layers); err != nil {
 		return m, err
 	}
@@ -103,8 +103,8 @@ func (r Root) Mount() (Mounted, error) {
 	return m, err
 }
 
-// userNamespaces are the guest's range as a namespace, and the same for the
-// layers of its overlay; nil without a range.
+// userNamespaces are the guest's range as a namespace, for its bind mounts, and
+// the same for the layers of its overlay; nil where it is not needed.
 //
 // An overlay works on its layers, and systemd-nspawn on the root, as the
 // host's root. Through a mount with the guest's range alone that has no
@@ -115,8 +115,13 @@ func (r Root) userNamespaces() (users, layers *os.File, err error) {
 		return nil, nil, nil
 	}
 	guest := namespace.Extent{Inside: 0, Outside: r.Users.Base, Count: r.Users.Size}
-	if users, err = namespace.NewUser(guest); err != nil || r.Unmapped {
-		return users, nil, err
+	if len(r.Binds) > 0 {
+		if users, err = namespace.NewUser(guest); err != nil {
+			return nil, nil, err
+		}
+	}
+	if r.Unmapped {
+		return users, nil, nil
 	}
 	layers, err = namespace.NewUser(guest, namespace.Extent{Inside: r.Users.Size, Outside: 0, Count: 1})
 	return users, layers, err

@@ -42,6 +42,9 @@ func (p Paths) Runs() string { return filepath.Join(p.Runtime(), "containers") }
 // Locks holds the lock files.
 func (p Paths) Locks() string { return filepath.Join(p.Runtime(), "locks") }
 
+// Lock is held by a command that works on the container.
+func (p Paths) Lock(n container.Name) string { return filepath.Join(p.Locks(), string(n)+".lock") }
+
 // Log is the console log of one container.
 func (p Paths) Log(n container.Name) string {
 	return filepath.Join(p.Root, "var/log/berth", string(n)+".log")

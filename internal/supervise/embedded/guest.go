@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/launch"
+	"github.com/berth-containers/berth/internal/namespace"
 	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -64,18 +66,12 @@ func (h *shim) runOnce() ending {
 		return ending{reason: err}
 	}
 	defer log.Close()
-	cmd, err := h.command(n.Address(), log.file, lost)
-	if err != nil {
-		return ending{reason: err}
-	}
 	h.setState(container.Starting, "")
-	if err := h.guestGroup(h.name).Start(cmd); err != nil {
-		return ending{reason: err}
-	}
+	started := make(chan start, 1)
+	go func() { started <- h.launch(n.Address(), log.file, lost) }()
 	h.say("ok")
-	go n.Listen(cmd.Process.Pid)
 	go log.Rotate()
-	e := h.stay(cmd, n)
+	e := h.stay(started, n)
 	if e.how == failed && e.reason == nil {
 		e.reason = fmt.Errorf("systemd-nspawn ended with an error: %s", cmp.Or(log.LastLine(), "it does not say which"))
 	}
@@ -87,27 +83,39 @@ func (h *shim) runOnce() ending {
 // counts, and nobody may listen any more.
 func (h *shim) say(word string) { fmt.Fprintln(h.report, word) }
 
-// command is `berth run NAME`, which becomes systemd-nspawn.
-func (h *shim) command(notify string, console *os.File, lost string) (*exec.Cmd, error) {
+// start is a systemd-nspawn that has been started, or why not.
+type start struct {
+	cmd *exec.Cmd
+	err error
+}
+
+// launch starts systemd-nspawn in the guest's cgroup, and in a mount namespace
+// of its own with the guest's root.
+func (h *shim) launch(notify string, console *os.File, lost string) (s start) {
 	stderr, err := os.OpenFile(h.stderrFile(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, err
+		return start{err: err}
 	}
-	cmd := exec.Command(h.Program, "--root", h.Paths.Root, "run", "--embedded", "--lost", lost, string(h.name))
-	cmd.Env = []string{"NOTIFY_SOCKET=" + notify, "PATH=" + os.Getenv("PATH")}
-	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = console, stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
-	return cmd, nil
+	defer stderr.Close()
+	s.err = namespace.Unshared(unix.CLONE_NEWNS, func() error {
+		c, err := launch.Assemble(h.Paths, h.rec, launch.Options{LostLimits: lost, Notify: notify})
+		if err != nil {
+			return err
+		}
+		s.cmd = &exec.Cmd{Path: c.Path, Args: c.Args, Env: c.Env, Dir: "/", Stdout: console, Stderr: stderr}
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		return h.guestGroup(h.name).Start(s.cmd)
+	})
+	return s
 }
 
 func (h *shim) stderrFile() string { return filepath.Join(h.Paths.Run(h.name), "stderr") }
 
 // stay hears from the guest and the owner until the guest ends.
-func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
+func (h *shim) stay(started <-chan start, n *notify) ending {
+	var cmd *exec.Cmd // nil until it has started
 	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
-	start, cancel := contextUntil(h.rec.Spec.TimeoutStartSec)
+	limit, cancel := contextUntil(h.rec.Spec.TimeoutStartSec)
 	defer cancel()
 	again := time.NewTicker(resend)
 	again.Stop()
@@ -115,6 +123,14 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 	late := false
 	for {
 		select {
+		case s := <-started:
+			if s.err != nil {
+				return ending{reason: s.err}
+			}
+			cmd = s.cmd
+			go h.shimGroup(h.name).Quicken()
+			go n.Listen(cmd.Process.Pid)
+			go func() { exited <- cmd.Wait() }()
 		case pid := <-n.leader:
 			h.setLeader(pid)
 		case <-n.ready:
@@ -126,11 +142,14 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 				h.say("ready")
 			}
 		case s := <-h.signals:
-			h.stopping = true
-			if s == unix.SIGUSR1 {
+			if h.stopping = true; s == unix.SIGUSR1 {
+				if h.stuck = cmd == nil; h.stuck {
+					return e
+				}
 				h.killGuest(cmd)
 				continue
 			}
+			h.asked = true
 			h.setState(container.Stopping, "")
 			again.Reset(time.Nanosecond)
 		case <-again.C:
@@ -138,13 +157,15 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 			if h.halt() && e.wasReady {
 				again.Stop()
 			}
-			_ = h.leaveGroup() // which takes long, now that the guest does so too; leave tells of errors
-		case <-start.Done():
-			if start.Err() == context.DeadlineExceeded && !e.wasReady && !late {
+		case <-limit.Done():
+			if limit.Err() == context.DeadlineExceeded && !e.wasReady && !late {
+				if h.stuck = cmd == nil; h.stuck {
+					return ending{reason: fmt.Errorf("%w: its root was not put together within %v", container.ErrNotReady, h.rec.Spec.TimeoutStartSec)}
+				}
 				late = true
 				h.killGuest(cmd)
 			}
-			start = context.Background()
+			limit = context.Background()
 		case err := <-exited:
 			e.how, e.reason = h.judge(err, late)
 			return e
@@ -152,8 +173,7 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 	}
 }
 
-// killGuest kills systemd-nspawn, which may not be in the guest's cgroup yet,
-// and then all that is.
+// killGuest kills systemd-nspawn and everything else in the guest's cgroup.
 func (h *shim) killGuest(cmd *exec.Cmd) {
 	_ = cmd.Process.Kill() // an error means that it has ended
 	if err := h.guestGroup(h.name).Kill(10 * time.Second); err != nil {

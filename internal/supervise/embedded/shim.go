@@ -35,7 +35,9 @@ type shim struct {
 	report  io.Writer // for a report; its reader may have gone
 	signals chan os.Signal
 
-	stopping bool // an owner asked for the end
+	stopping bool // somebody wants the end
+	asked    bool // in order, as Stop does
+	stuck    bool // the root is still being put together, and nobody waits for it any more
 }
 
 // RunShim is the command `berth shim NAME`: it keeps the container n until it
@@ -78,8 +80,17 @@ func (h *shim) run() (err error) {
 	if failure != nil {
 		failure = errors.Join(failure, h.keep(failure))
 	}
+	if h.outlived() {
+		return failure
+	}
 	return errors.Join(failure, h.leave(), release())
 }
+
+// outlived reports whether others clean up. A command that asked for the end,
+// and waits for it with the container's lock, does it sooner than the shim
+// could; see leave. A root that is still being put together goes with this
+// process alone.
+func (h *shim) outlived() bool { return h.stuck || h.asked && state.Held(h.Paths.Lock(h.name)) }
 
 // keep writes down why the guest failed. The container has failed when all of
 // it is cleaned up: until then it is stopping.
@@ -90,17 +101,15 @@ func (h *shim) keep(failure error) error {
 	return state.WriteJSON(h.failureFile(h.name), h.status)
 }
 
-// leave removes what the container had on the host.
+// leave removes what the container had on the host. For that the shim moves
+// out of the group that it was started in, which takes the kernel some 10 ms
+// and holds up every fork meanwhile.
 func (h *shim) leave() error {
-	if err := h.leaveGroup(); err != nil {
+	if err := h.Cgroups.Group("").Join(0); err != nil {
 		return err
 	}
 	return h.clean(h.name)
 }
-
-// leaveGroup moves the shim out of the group that it was started in, so that
-// the group can be removed.
-func (h *shim) leaveGroup() error { return h.Cgroups.Group("").Join(0) }
 
 // supervise runs the guest until it ends for good, and says why if that was
 // not wanted.
@@ -109,6 +118,12 @@ func (h *shim) supervise() error {
 	for first := true; ; first = false {
 		begun := time.Now()
 		end := h.runOnce()
+		if h.outlived() {
+			if h.stopping {
+				return nil
+			}
+			return end.reason
+		}
 		if err := h.guestGroup(h.name).Kill(10 * time.Second); err != nil {
 			return err
 		}

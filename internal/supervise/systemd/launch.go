@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/godbus/dbus/v5"
 
@@ -19,7 +20,7 @@ func Launch(ctx context.Context, paths state.Paths, n container.Name) error {
 	if err != nil {
 		return err
 	}
-	return launch.Run(paths, n, launch.Options{Register: register})
+	return launch.Run(paths, n, launch.Options{Register: register, Notify: os.Getenv("NOTIFY_SOCKET")})
 }
 
 // machined is where systemd-machined is on the bus; see

@@ -1,0 +1,31 @@
+package namespace
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Unshared runs f on a thread of its own that has entered new namespaces of
+// the CLONE_NEW… kinds in flags. The thread ends with f: only what f starts,
+// and what it keeps open, is in them then.
+func Unshared(flags int, f func() error) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The process' first thread cannot end before the process. It is
+			// held meanwhile, so that another one comes.
+			result <- Unshared(flags, f)
+			runtime.UnlockOSThread()
+			return
+		}
+		if err := unix.Unshare(flags); err != nil {
+			result <- fmt.Errorf("new namespaces: %w", err)
+			return
+		}
+		result <- f() // still locked, the thread ends
+	}()
+	return <-result
+}
