@@ -38,6 +38,9 @@ const rebootStatus = 133
 // to halt: its init loses signals that come before it listens.
 const resend = 250 * time.Millisecond
 
+// stuckAfter is how long a guest that is to be killed may still be starting.
+const stuckAfter = 5 * time.Second
+
 // ending is how one run of a guest ended.
 type ending struct {
 	how      how
@@ -113,7 +116,8 @@ func (h *shim) stderrFile() string { return filepath.Join(h.Paths.Run(h.name), "
 
 // stay hears from the guest and the owner until the guest ends.
 func (h *shim) stay(started <-chan start, n *notify) ending {
-	var cmd *exec.Cmd // nil until it has started
+	var cmd *exec.Cmd             // nil until it has started
+	var patience <-chan time.Time // from when the guest should be killed, but has not started
 	exited := make(chan error, 1)
 	limit, cancel := contextUntil(h.rec.Spec.TimeoutStartSec)
 	defer cancel()
@@ -127,7 +131,10 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 			if s.err != nil {
 				return ending{reason: s.err}
 			}
-			cmd = s.cmd
+			if cmd = s.cmd; patience != nil {
+				patience = nil
+				h.killGuest(cmd)
+			}
 			go h.shimGroup(h.name).Quicken()
 			go n.Listen(cmd.Process.Pid)
 			go func() { exited <- cmd.Wait() }()
@@ -143,10 +150,11 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 			}
 		case s := <-h.signals:
 			if h.stopping = true; s == unix.SIGUSR1 {
-				if h.stuck = cmd == nil; h.stuck {
-					return e
+				if cmd == nil {
+					patience = time.After(stuckAfter)
+				} else {
+					h.killGuest(cmd)
 				}
-				h.killGuest(cmd)
 				continue
 			}
 			h.asked = true
@@ -159,13 +167,16 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 			}
 		case <-limit.Done():
 			if limit.Err() == context.DeadlineExceeded && !e.wasReady && !late {
-				if h.stuck = cmd == nil; h.stuck {
-					return ending{reason: fmt.Errorf("%w: its root was not put together within %v", container.ErrNotReady, h.rec.Spec.TimeoutStartSec)}
+				if late = true; cmd == nil {
+					patience = time.After(stuckAfter)
+				} else {
+					h.killGuest(cmd)
 				}
-				late = true
-				h.killGuest(cmd)
 			}
 			limit = context.Background()
+		case <-patience:
+			h.stuck = true
+			return ending{reason: fmt.Errorf("%w: its root could not be put together in time", container.ErrNotReady)}
 		case err := <-exited:
 			e.how, e.reason = h.judge(err, late)
 			return e
