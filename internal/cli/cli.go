@@ -102,7 +102,7 @@ func (a *app) command() *cobra.Command {
 	a.add(root, groupRun, a.startCmd(), a.stopCmd(), a.restartCmd(), a.terminateCmd(), a.pauseCmd(), a.resumeCmd(), a.lsCmd(), a.statusCmd(), a.waitCmd(), a.whyCmd())
 	a.add(root, groupInside, a.execCmd(), a.shellCmd(), a.loginCmd(), a.logsCmd(), a.cpCmd())
 	a.add(root, groupHost, a.imageCmd(), a.doctorCmd(), a.installCmd(), a.uninstallCmd(), a.schemaCmd(), a.versionCmd())
-	root.AddCommand(a.shimCmd(), a.runCmd(), a.packCmd(), a.unpackCmd())
+	root.AddCommand(a.shimCmd(), a.runCmd(), a.haltCmd(), a.packCmd(), a.unpackCmd())
 	for _, c := range root.Commands() {
 		if c.HasSubCommands() {
 			c.Args = unknownCommand

@@ -66,3 +66,17 @@ func (a *app) runCmd() *cobra.Command {
 	c.Flags().StringVar(&lost, "lost", "", "what the guest goes without")
 	return c
 }
+
+// haltCmd is how a unit begins to stop.
+func (a *app) haltCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "halt NAME", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, n, err := a.supervisor(args[0])
+			if err != nil {
+				return err
+			}
+			return systemd.Halt(cmd.Context(), s.Paths, s.Cgroups, n)
+		},
+	}
+}

@@ -72,11 +72,19 @@ func Run(paths state.Paths, n container.Name, o Options) error {
 	if root.Unmapped && root.Users.Size != 0 {
 		lost = append(lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
 	}
-	if err := state.WriteLaunched(paths.Run(n), state.Launched{Record: *rec, Lost: lost, LostLimits: o.LostLimits}); err != nil {
+	launched := state.Launched{Record: *rec, Lost: lost, LostLimits: o.LostLimits}
+	if err := findInit(&launched, mounted.Root); err != nil {
+		return err
+	}
+	if err := state.WriteLaunched(paths.Run(n), launched); err != nil {
 		return err
 	}
 	c := config(paths, rec, mounted)
+	c.Init = launched.Init
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
+	if err := extend(launched); err != nil {
+		return err
+	}
 	args := nspawn.Args(c)
 	return unix.Exec(program.Path, append([]string{program.Path}, args...), environment())
 }

@@ -32,10 +32,6 @@ const (
 // started again.
 const rebootStatus = 133
 
-// resend is the time after which a guest that was not ready yet is asked again
-// to halt: its init loses signals that come before it listens.
-const resend = 250 * time.Millisecond
-
 // ending is how one run of a guest ended.
 type ending struct {
 	how      how
@@ -134,13 +130,10 @@ func (h *shim) stay(cmd *exec.Cmd, n *notify) ending {
 			h.setState(container.Stopping, "")
 			again.Reset(time.Nanosecond)
 		case <-again.C:
-			again.Reset(resend)
-			if h.halt() && e.wasReady {
-				again.Stop()
-			}
+			h.ask(again, e.wasReady)
 			_ = h.leaveGroup() // which takes long, now that the guest does so too; leave tells of errors
 		case <-start.Done():
-			if start.Err() == context.DeadlineExceeded && !e.wasReady && !late {
+			if start.Err() == context.DeadlineExceeded && !e.wasReady && !late && !h.updates(h.name) {
 				late = true
 				h.killGuest(cmd)
 			}
@@ -168,20 +161,6 @@ func (h *shim) setLeader(pid int) {
 	}
 	h.status.Leader, h.status.LeaderStart = pid, start
 	h.setState(h.status.State, h.status.Reason)
-}
-
-// halt asks the guest's init to shut down, and reports whether it could.
-func (h *shim) halt() bool {
-	p, err := process.OpenStarted(h.status.Leader, h.status.LeaderStart)
-	if err != nil {
-		return false // not there yet, or not there any more
-	}
-	defer p.Close()
-	if err := p.Signal(haltSignal); err != nil {
-		fmt.Fprintln(os.Stderr, "berth:", err)
-		return false
-	}
-	return true
 }
 
 // judge says how a guest ended, from the end of systemd-nspawn, and why where

@@ -29,6 +29,7 @@ func TestStopLeaderAgain(t *testing.T) {
 	must(t, err)
 	must(t, os.MkdirAll(s.Paths.Run(n), 0o700))
 	must(t, state.WriteRuntimeJSON(s.statusFile(n), status{State: container.Starting, Leader: init.Process.Pid, LeaderStart: started}))
+	must(t, state.WriteLaunched(s.Paths.Run(n), state.Launched{}))
 
 	time.AfterFunc(resend/2, func() { listen.Close() })
 	begun := time.Now()
