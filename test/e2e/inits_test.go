@@ -201,7 +201,7 @@ func TestShimKilledInits(t *testing.T) {
 func TestOfflineUpdate(t *testing.T) {
 	t.Parallel()
 	b := newBerth(t)
-	b.run("create", "web", "--image", debian(), "timeoutStartSec=10s", "--start")
+	b.run("create", "web", "--image", debian(), "timeoutStartSec=20s", "--start")
 	b.in("web", `cat >/etc/systemd/system/big-update.service <<'EOF'
 [Unit]
 DefaultDependencies=no
@@ -211,7 +211,7 @@ Before=system-update.target
 SuccessAction=reboot
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'echo begun >/var/update; sleep 13; rm /system-update; echo done >>/var/update'
+ExecStart=/bin/sh -c 'echo begun >/var/update; sleep 23; rm /system-update; echo done >>/var/update'
 EOF
 mkdir -p /etc/systemd/system/system-update.target.wants
 ln -s ../big-update.service /etc/systemd/system/system-update.target.wants/
@@ -222,7 +222,7 @@ ln -s /var/lib/no-such-update /system-update`)
 	go func() { ended <- b.try("start", "web") }()
 	b.until("the update has begun", func() bool { return strings.Contains(b.out("why", "web"), "installs an update") })
 	r := <-ended
-	if r.code != 0 || r.took < 13*time.Second {
+	if r.code != 0 || r.took < 23*time.Second {
 		t.Fatalf("start: %v", r)
 	}
 	is(t, "update", b.in("web", "cat /var/update"), "begun\ndone")
