@@ -27,7 +27,7 @@ func Keys() []Key {
 		{"restartIfChanged", "boolean", "true", EffectLive, true,
 			"Whether apply restarts the running guest for a change that needs it. Otherwise the change waits for the next start."},
 		{"timeoutStartSec", "time span", "1min", EffectLive, true,
-			"How long the guest may take until it says READY=1."},
+			"How long the guest may take until it says READY=1. Other inits than systemd do not, and are ready when they run. An update that systemd installs while it boots may take longer."},
 		{"privateUsers", "pick, no, identity or a number", "pick", EffectRestart, true,
 			"Which of the host's user numbers the guest has: a range of its own (pick), a range that starts at a number, all of them in a namespace (identity), or no user namespace at all (no)."},
 		{"dependsOn", "list of container names", "[]", EffectLive, true,

@@ -11,6 +11,7 @@ import (
 // its own in this list, and never one of its own level or of a later one.
 var levels = [][]string{
 	{"container"},
+	{"internal/boot"},
 	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup"},
 	{"internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise"},
 	{"internal/image", "internal/transfer"},
@@ -27,18 +28,19 @@ var levels = [][]string{
 // that are pure, that know nothing of containers, or that have one door.
 var only = map[string][]string{
 	"container":          {},
+	"internal/boot":      {"container"},
 	"internal/process":   {},
 	"internal/namespace": {},
-	"internal/state":     {"container"},
+	"internal/state":     {"container", "internal/boot"},
 	"internal/host":      {"container"},
 	"internal/cgroup":    {"container"},
 	"internal/declare":   {"container"},
-	"internal/nspawn":    {"container"},
+	"internal/nspawn":    {"container", "internal/boot"},
 	"internal/plan":      {"container"},
 	"internal/supervise": {"container"},
 	"internal/archive":   {"internal/state"},
 	"internal/rootfs":    {"internal/namespace"},
-	"internal/guest":     {"internal/cgroup", "internal/namespace", "internal/process"},
+	"internal/guest":     {"internal/boot", "internal/cgroup", "internal/namespace", "internal/process"},
 	"internal/transfer":  {"internal/archive"},
 	"cmd/berth":          {"internal/cli"},
 }

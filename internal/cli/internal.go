@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/berth-containers/berth/container"
@@ -17,32 +19,10 @@ func (a *app) paths() (state.Paths, error) {
 	return state.Paths{Root: root}, err
 }
 
-// shimCmd is the process beside a container under the embedded supervisor.
-func (a *app) shimCmd() *cobra.Command {
+// supervision is a command that a supervisor runs for one container.
+func (a *app) supervision(use string, run func(context.Context, state.Paths, container.Name) error) *cobra.Command {
 	return &cobra.Command{
-		Use: "shim NAME", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
-			n, err := container.ParseName(args[0])
-			if err != nil {
-				return err
-			}
-			paths, err := a.paths()
-			if err != nil {
-				return err
-			}
-			h, err := cgroup.Mounted()
-			if err != nil {
-				return err
-			}
-			return embedded.New(paths, h).RunShim(n)
-		},
-	}
-}
-
-// runCmd becomes systemd-nspawn, for a unit.
-func (a *app) runCmd() *cobra.Command {
-	return &cobra.Command{
-		Use: "run NAME", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
+		Use: use, Hidden: true, Args: argsError(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := container.ParseName(args[0])
 			if err != nil {
@@ -52,7 +32,32 @@ func (a *app) runCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return systemd.Launch(cmd.Context(), paths, n)
+			return run(cmd.Context(), paths, n)
 		},
 	}
+}
+
+// shimCmd is the process beside a container under the embedded supervisor.
+func (a *app) shimCmd() *cobra.Command {
+	return a.supervision("shim NAME", func(_ context.Context, paths state.Paths, n container.Name) error {
+		h, err := cgroup.Mounted()
+		if err != nil {
+			return err
+		}
+		return embedded.New(paths, h).RunShim(n)
+	})
+}
+
+// runCmd becomes systemd-nspawn, for a unit.
+func (a *app) runCmd() *cobra.Command { return a.supervision("run NAME", systemd.Launch) }
+
+// haltCmd is how a unit begins to stop.
+func (a *app) haltCmd() *cobra.Command {
+	return a.supervision("halt NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {
+		h, err := cgroup.Mounted()
+		if err != nil {
+			return err
+		}
+		return systemd.Halt(ctx, paths, h, n)
+	})
 }

@@ -28,6 +28,9 @@ func (e *Engine) Why(ctx context.Context, n container.Name) ([]string, error) {
 	if s.Reason != "" {
 		out = append(out, "cause: "+s.Reason)
 	}
+	if e.installsUpdate(s) {
+		out = append(out, "the guest installs an update before anything else, and reboots then; timeoutStartSec does not count meanwhile")
+	}
 	if !s.State.Alive() {
 		if err := e.ready(rec); err != nil {
 			out = append(out, "it cannot start now: "+err.Error())
@@ -49,6 +52,16 @@ func (e *Engine) Why(ctx context.Context, n container.Name) ([]string, error) {
 		out = append(out, e.lastConsole(ctx, n)...)
 	}
 	return out, nil
+}
+
+// installsUpdate reports whether a guest is not ready because of an offline
+// update; see systemd.offline-updates(7).
+func (e *Engine) installsUpdate(s container.Status) bool {
+	if s.State != container.Starting {
+		return false
+	}
+	l, err := e.launched(s.Name)
+	return err == nil && l != nil && l.Updates
 }
 
 func summary(s container.Status) string {

@@ -79,11 +79,18 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 	if root.Unmapped && root.Users.Size != 0 {
 		launched.Lost = append(launched.Lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
 	}
+	if err := findInit(&launched, mounted.Root); err != nil {
+		return Command{}, err
+	}
 	if err := state.WriteLaunched(paths.Run(rec.Name), launched); err != nil {
 		return Command{}, err
 	}
 	c := config(paths, rec, mounted)
+	c.Init = launched.Init
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
+	if err := extend(launched, o.Notify); err != nil {
+		return Command{}, err
+	}
 	return Command{Path: program.Path, Args: append([]string{program.Path}, nspawn.Args(c)...), Env: environment(o.Notify)}, nil
 }
 

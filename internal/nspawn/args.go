@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/boot"
 )
 
 // Config is what systemd-nspawn has to be told.
@@ -23,7 +24,9 @@ type Config struct {
 	Binds     []Bind
 	// Register makes the guest known to systemd-machined.
 	Register bool
-	Spec     container.Spec
+	// Init is what the guest runs as PID 1.
+	Init boot.Init
+	Spec container.Spec
 }
 
 // Bind is a mounted source, and where the guest sees it.
@@ -33,13 +36,12 @@ type Bind struct {
 }
 
 // Args are the arguments of systemd-nspawn(1), without the program's name.
-// The guest's own init is started as PID 1.
 func Args(c Config) []string {
 	a := []string{
 		"--quiet", "--settings=no", "--register=" + yesNo(c.Register), "--keep-unit",
 		"--machine=" + c.Machine, "--hostname=" + c.Hostname, "--uuid=" + c.MachineID,
 		"--directory=" + c.Root,
-		"--notify-ready=yes", "--kill-signal=SIGRTMIN+3", "--console=read-only",
+		"--notify-ready=" + yesNo(c.Init.Notifies()), "--kill-signal=" + c.Init.HaltSignalName(), "--console=read-only",
 		"--link-journal=no", "--timezone=off",
 	}
 	a = append(a, users(c)...)
@@ -54,8 +56,11 @@ func Args(c Config) []string {
 	for _, cred := range c.Spec.Credentials {
 		a = append(a, "--load-credential="+cred.ID+":"+cred.Path)
 	}
-	a = append(a, "--boot")
-	return append(a, c.Spec.ExtraFlags...)
+	if c.Init.Found() {
+		a = append(a, "--boot")
+		return append(a, c.Spec.ExtraFlags...)
+	}
+	return append(append(a, c.Spec.ExtraFlags...), "--", c.Init.Path)
 }
 
 func yesNo(b bool) string {

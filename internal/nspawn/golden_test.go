@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/boot"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -46,6 +47,12 @@ func examples() map[string]func(*Config) {
 		},
 		"users-identity": func(c *Config) {
 			c.UIDBase, c.Spec.PrivateUsers = 0, container.PrivateUsers{Mode: container.UsersIdentity}
+		},
+		"init-busybox":  func(c *Config) { c.Init = boot.Init{Kind: boot.BusyBox, Path: "/sbin/init"} },
+		"init-sysvinit": func(c *Config) { c.Init = boot.Init{Kind: boot.SysVinit, Path: "/sbin/init"} },
+		"init-script": func(c *Config) {
+			c.Init = boot.Init{Kind: boot.Script, Path: "/init"}
+			c.Spec.ExtraFlags = []string{"--no-new-privileges=yes"}
 		},
 		"users-chown": func(c *Config) { c.ChownRoot = true },
 		"network":     func(c *Config) { c.Spec.PrivateNetwork, c.Spec.EnableTun = true, true },

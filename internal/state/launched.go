@@ -3,6 +3,8 @@ package state
 import (
 	"path/filepath"
 	"slices"
+
+	"github.com/berth-containers/berth/internal/boot"
 )
 
 // Launched is what a running guest was started with: its record as it was
@@ -13,6 +15,11 @@ type Launched struct {
 	Lost []string `json:"lost,omitempty"`
 	// LostLimits is the same of its limits, which change while it runs.
 	LostLimits string `json:"lostLimits,omitempty"`
+	// Init is what the guest runs as PID 1.
+	Init boot.Init `json:"init,omitzero"`
+	// Updates says that it was started to install an update and reboot, which
+	// takes as long as it takes.
+	Updates bool `json:"updates,omitempty"`
 }
 
 // AllLost is all that the guest goes without.

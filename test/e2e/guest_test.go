@@ -163,9 +163,9 @@ func TestBrokenImages(t *testing.T) {
 		init string // what /sbin/init is
 		want string
 	}{
-		"no-init":     {"", "init"},
-		"no-exec":     {"this is no program\n", "xec"},
-		"bad-shebang": {"#!/no/such/interpreter\n", "o such file"},
+		"no-init":     {"", "its image has no init: there is none of /sbin/init"},
+		"no-exec":     {"this is no program\n", "neither an executable program nor a script"},
+		"bad-shebang": {"#!/no/such/interpreter\n", "its interpreter /no/such/interpreter: no such file"},
 	} {
 		b.file(name+"/usr/keep", "")
 		b.file(name+"/etc/os-release", "ID=broken\n")

@@ -29,9 +29,12 @@ func prerequisites() error {
 			errs = append(errs, fmt.Errorf("the tests need %s: %w", tool, err))
 		}
 	}
-	if _, err := os.Stat(cachedImage()); err != nil {
+	for _, file := range cachedImages() {
+		if _, err := os.Stat(file); err == nil {
+			continue
+		}
 		if _, err := exec.LookPath("mmdebstrap"); err != nil {
-			errs = append(errs, fmt.Errorf("the tests need mmdebstrap, or a cached image at %s: %w", cachedImage(), err))
+			errs = append(errs, fmt.Errorf("the tests need mmdebstrap, or a cached image at %s: %w", file, err))
 		}
 	}
 	for _, f := range []string{"/proc/self/ns/user", "/sys/fs/cgroup", "/dev/net/tun"} {
@@ -44,6 +47,15 @@ func prerequisites() error {
 
 func cachedImage() string {
 	return filepath.Join(either("BERTH_TEST_CACHE", "/var/cache/berth-test"), "bookworm.tar")
+}
+
+// cachedImages are all files that prepare keeps in the cache.
+func cachedImages() []string {
+	files := []string{cachedImage()}
+	for _, r := range initRecipes() {
+		files = append(files, r.file())
+	}
+	return files
 }
 
 // prepare builds what is tested, and the images that the tests share:
@@ -73,6 +85,9 @@ func prepare(dir string, signals <-chan os.Signal) (binary string, err error) {
 		if err := bootstrap(ctx, binary, dir); err != nil {
 			return "", err
 		}
+	}
+	if err := cacheInitImages(ctx); err != nil {
+		return "", err
 	}
 	if err := os.Symlink(cachedImage(), debianTar(dir)); err != nil {
 		return "", err

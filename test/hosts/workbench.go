@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,12 +63,9 @@ func (b *workbench) build(ctx context.Context) error {
 
 func (b *workbench) program(name string) string { return filepath.Join(b.dir, name) }
 
-// cacheImage has the suite make its Debian image on this machine, where it can
-// be made, if that is not cached yet.
-func (b *workbench) cacheImage(ctx context.Context) error {
-	if _, err := os.Stat(filepath.Join(b.cache, "bookworm.tar")); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+// cacheImages has the suite make its images on this machine, where they can be
+// made, if they are not cached yet.
+func (b *workbench) cacheImages(ctx context.Context) error {
 	return command(ctx, []string{
 		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_CACHE=" + b.cache,
 	}, b.program("e2e"), "-test.run=^$")
@@ -101,7 +97,7 @@ func (b *workbench) visit(ctx context.Context, d nested.Distribution, r *results
 		fmt.Fprintf(os.Stderr, "%s: %s in %.1f s\n", d.Name, what, time.Since(begun).Seconds())
 	}
 	begun := time.Now()
-	if err := b.cacheImage(ctx); err != nil {
+	if err := b.cacheImages(ctx); err != nil {
 		return err
 	}
 	tree, err := d.Tree(ctx, b.cache)

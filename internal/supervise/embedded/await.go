@@ -14,9 +14,6 @@ import (
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
-// haltSignal makes systemd as PID 1 power off; see SIGRTMIN+3 in systemd(1).
-const haltSignal = unix.Signal(34 + 3)
-
 // Await implements supervise.Supervisor.
 func (s *Supervisor) Await(ctx context.Context, n container.Name, done func(supervise.Observation) bool) (supervise.Observation, error) {
 	if o, err := s.Observe(n); err != nil || done(o) {

@@ -34,10 +34,6 @@ const (
 // started again.
 const rebootStatus = 133
 
-// resend is the time after which a guest that was not ready yet is asked again
-// to halt: its init loses signals that come before it listens.
-const resend = 250 * time.Millisecond
-
 // stuckAfter is how long a guest that is to be killed may still be starting.
 const stuckAfter = 5 * time.Second
 
@@ -161,12 +157,9 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 			h.setState(container.Stopping, "")
 			again.Reset(time.Nanosecond)
 		case <-again.C:
-			again.Reset(resend)
-			if h.halt() && e.wasReady {
-				again.Stop()
-			}
+			h.ask(again, e.wasReady)
 		case <-limit.Done():
-			if limit.Err() == context.DeadlineExceeded && !e.wasReady && !late {
+			if limit.Err() == context.DeadlineExceeded && !e.wasReady && !late && !h.updates(h.name) {
 				if late = true; cmd == nil {
 					patience = time.After(stuckAfter)
 				} else {
@@ -199,20 +192,6 @@ func (h *shim) setLeader(pid int) {
 	}
 	h.status.Leader, h.status.LeaderStart = pid, start
 	h.setState(h.status.State, h.status.Reason)
-}
-
-// halt asks the guest's init to shut down, and reports whether it could.
-func (h *shim) halt() bool {
-	p, err := process.OpenStarted(h.status.Leader, h.status.LeaderStart)
-	if err != nil {
-		return false // not there yet, or not there any more
-	}
-	defer p.Close()
-	if err := p.Signal(haltSignal); err != nil {
-		fmt.Fprintln(os.Stderr, "berth:", err)
-		return false
-	}
-	return true
 }
 
 // judge says how a guest ended, from the end of systemd-nspawn, and why where

@@ -3,6 +3,7 @@ package embedded
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,10 @@ func TestStopLeaderAgain(t *testing.T) {
 	must(t, err)
 	must(t, os.MkdirAll(s.Paths.Run(n), 0o700))
 	must(t, state.WriteRuntimeJSON(s.statusFile(n), status{State: container.Starting, Leader: init.Process.Pid, LeaderStart: started}))
+	record := state.Record{Name: n, Spec: container.DefaultSpec(), Digest: container.Digest("sha256:" + strings.Repeat("0", 64))}
+	must(t, state.WriteLaunched(s.Paths.Run(n), state.Launched{Record: record}))
+	_, err = state.ReadLaunched(s.Paths.Run(n))
+	must(t, err)
 
 	time.AfterFunc(resend/2, func() { listen.Close() })
 	begun := time.Now()

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,14 +150,11 @@ func (s *Supervisor) stopLeader(ctx context.Context, n container.Name, limit tim
 	}
 	defer leader.Close()
 	_ = s.guestGroup(n).Freeze(false)
-	wait := limit
-	if st.State != container.Running {
-		wait = resend // its init may not listen yet
-	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for ctx.Err() == nil && leader.Signal(haltSignal) == nil {
-		within, done := context.WithTimeout(ctx, wait)
+	for ctx.Err() == nil {
+		again, _ := s.halt(ctx, n, st, st.State == container.Running)
+		within, done := context.WithTimeout(ctx, cmp.Or(again, limit))
 		err := leader.Await(within)
 		done()
 		if err == nil {

@@ -34,9 +34,9 @@ func ownUnit(unit string) bool {
 
 // TemplateText is the content of the template unit, for the berth at program.
 func TemplateText(paths state.Paths, program string) string {
-	run, cleanUp := quote(program)+" run %I", "RuntimeDirectory=berth/containers/%I\nRuntimeDirectoryMode=0700\n"
+	self, cleanUp := quote(program), "RuntimeDirectory=berth/containers/%I\nRuntimeDirectoryMode=0700\n"
 	if paths.Root != "/" {
-		run = quote(program) + " --root " + quote(paths.Root) + " run %I"
+		self += " --root " + quote(paths.Root)
 		cleanUp = "ExecStopPost=rm -rf --one-file-system " + quote(paths.Runs()+"/") + "%I\n"
 	}
 	return `[Unit]
@@ -50,7 +50,9 @@ Before=machines.target
 # systemd-nspawn takes the place of berth, and passes the guest's READY=1 on.
 Type=notify
 NotifyAccess=main
-ExecStart=` + run + `
+ExecStart=` + self + ` run %I
+# For inits that systemd-nspawn has no signal for.
+ExecStop=-` + self + ` halt %I
 ` + cleanUp + `# What the root is made of is mounted for this unit alone.
 PrivateMounts=yes
 Slice=machine.slice

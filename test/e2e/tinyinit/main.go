@@ -40,7 +40,7 @@ func main() {
 // initialize is the guest's init. It does not return.
 func initialize(mode string) {
 	signals := make(chan os.Signal, 64)
-	signal.Notify(signals, halt, powerOff, reboot, syscall.SIGCHLD, syscall.SIGUSR1)
+	signal.Notify(signals, halt, powerOff, reboot, syscall.SIGTERM, syscall.SIGCHLD, syscall.SIGUSR1)
 	fmt.Println("tinyinit: hello")
 	switch mode {
 	case "die":
