@@ -11,7 +11,7 @@ import (
 // its own in this list, and never one of its own level or of a later one.
 var levels = [][]string{
 	{"container"},
-	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup"},
+	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit"},
 	{"internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise"},
 	{"internal/image", "internal/transfer"},
 	{"internal/launch"},
@@ -29,6 +29,7 @@ var only = map[string][]string{
 	"container":          {},
 	"internal/process":   {},
 	"internal/namespace": {},
+	"internal/unit":      {},
 	"internal/state":     {"container"},
 	"internal/host":      {"container"},
 	"internal/cgroup":    {"container"},
@@ -38,7 +39,7 @@ var only = map[string][]string{
 	"internal/supervise": {"container"},
 	"internal/archive":   {"internal/state"},
 	"internal/rootfs":    {"internal/namespace"},
-	"internal/guest":     {"internal/cgroup", "internal/namespace", "internal/process"},
+	"internal/guest":     {"internal/cgroup", "internal/namespace", "internal/process", "internal/unit"},
 	"internal/transfer":  {"internal/archive"},
 	"cmd/berth":          {"internal/cli"},
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // Exec runs a program in a running guest; see guest.Guest.Exec.
@@ -13,7 +14,7 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 	if _, err := e.Record(n); err != nil {
 		return guest.CodeFailed, err
 	}
-	obs, err := e.supervisor.Observe(n)
+	obs, err := e.locate(n)
 	if err != nil {
 		return guest.CodeFailed, err
 	}
@@ -29,5 +30,25 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 		return guest.CodeFailed, err
 	}
 	defer g.Close()
+	c.Way = e.way(c.Way)
 	return g.Exec(ctx, c)
+}
+
+// locate looks for the guest of a container.
+func (e *Engine) locate(n container.Name) (supervise.Observation, error) {
+	if l, ok := e.supervisor.(supervise.Locator); ok {
+		if o, ok := l.Locate(n); ok {
+			return o, nil
+		}
+	}
+	return e.supervisor.Observe(n)
+}
+
+// way is how a program gets into a guest: as it is asked for, and otherwise as
+// the supervisor has it.
+func (e *Engine) way(asked guest.Way) guest.Way {
+	if r, ok := e.supervisor.(supervise.UnitRunner); asked != guest.Either || ok && r.RunsUnits() {
+		return asked
+	}
+	return guest.Direct
 }

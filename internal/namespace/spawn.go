@@ -46,7 +46,7 @@ func (e *StepError) Unwrap() error { return e.Err }
 
 // The steps of a child, in the order of their numbers.
 var stepNames = [...]string{"start", "join cgroup", "enter namespaces", "fork", "new session", "terminal", "standard streams",
-	"capabilities", "groups", "group", "user", "working directory", "run"}
+	"capabilities", "groups", "group", "user", "working directory", "run", "connect"}
 
 const (
 	stepCgroup = iota + 1
@@ -61,6 +61,7 @@ const (
 	stepUID
 	stepDir
 	stepRun
+	stepConnect
 )
 
 // Start runs c. The process is a child of this one, to be waited for, and is
