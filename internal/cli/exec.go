@@ -37,7 +37,7 @@ func (f *wayFlag) String() string { return cmp.Or(string(f.Way), "auto") }
 func (f *wayFlag) Type() string   { return "way" }
 
 func (f *wayFlag) flag(c *cobra.Command) {
-	c.Flags().Var(f, "via", "way into the guest: unit, direct or auto (a unit of the guest's systemd where berth's supervisor is systemd and the guest's answers)")
+	c.Flags().Var(f, "via", "`WAY` into the guest: unit of its systemd, direct, or auto: unit where berth's own supervisor is systemd and the guest's answers, else direct")
 }
 
 // Set implements pflag.Value.

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/supervise"
+	"github.com/berth-containers/berth/internal/unit"
 )
 
 // Exec runs a program in a running guest; see guest.Guest.Exec.
@@ -31,7 +33,11 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 	}
 	defer g.Close()
 	c.Way = e.way(c.Way)
-	return g.Exec(ctx, c)
+	code, err := g.Exec(ctx, c)
+	if errors.Is(err, unit.ErrNotRun) {
+		err = &container.Error{Subject: string(n), Err: err, Hint: "--via direct enters the guest without its systemd"}
+	}
+	return code, err
 }
 
 // locate looks for the guest of a container.

@@ -106,11 +106,22 @@ func (c Command) argv() []string { return append([]string{cmp.Or(c.Name, c.Args[
 
 // execDirect runs c by entering the guest.
 func (g *Guest) execDirect(ctx context.Context, c Command, a Account, s *streams) (int, error) {
+	read := make(chan error, 1)
+	var filters [][]unix.SockFilter
+	go func() {
+		var err error
+		filters, err = namespace.Filters(g.leader.PID)
+		read <- err
+	}()
 	inner, err := g.command(c, a)
 	if err != nil {
-		return CodeFailed, g.explain(err)
+		return CodeFailed, g.explain(errors.Join(err, <-read))
 	}
 	defer closeGroups(inner)
+	if err := <-read; err != nil {
+		return CodeFailed, g.explain(err)
+	}
+	inner.Filters = filters
 	inner.Stdin, inner.Stdout, inner.Stderr, inner.Terminal = s.in, s.out, s.err, s.terminal
 
 	runtime.LockOSThread() // the program is killed with its parent thread

@@ -175,6 +175,10 @@ func execPlace(t *testing.T, b *berth) {
 	case "direct":
 		is(t, "control group", group, b.in("web", "cat /proc/1/cgroup"))
 		is(t, "parent", parent, "0")
+		if status, _ := os.ReadFile("/proc/self/status"); !bytes.Contains(status, []byte("Seccomp:\t0\n")) {
+			break // who has a filter may not read those of others
+		}
+		is(t, "filters of system calls", b.in("web", "grep Seccomp_filters /proc/self/status"), b.in("web", "grep Seccomp_filters /proc/1/status"))
 	case "unit":
 		b.has(group, "/system.slice/berth-exec-")
 		is(t, "parent", parent, "1")
