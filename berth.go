@@ -36,10 +36,19 @@ type (
 	Selection = engine.Selection
 	// Command is a program to run in a guest.
 	Command = guest.Command
+	// Way is a way for a Command to get into a guest.
+	Way = guest.Way
 	// Place is a path on the host or in a running guest.
 	Place = engine.Place
 	// Image is a root file system that containers share.
 	Image = image.Image
+)
+
+// The ways into a guest.
+const (
+	Either = guest.Either
+	ByUnit = guest.ByUnit
+	Direct = guest.Direct
 )
 
 // StopLimit is how long a guest may take to shut down, if nobody says

@@ -12,7 +12,7 @@ import (
 var levels = [][]string{
 	{"container"},
 	{"internal/boot"},
-	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup"},
+	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit"},
 	{"internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise"},
 	{"internal/image", "internal/transfer"},
 	{"internal/launch"},
@@ -31,6 +31,7 @@ var only = map[string][]string{
 	"internal/boot":      {"container"},
 	"internal/process":   {},
 	"internal/namespace": {},
+	"internal/unit":      {},
 	"internal/state":     {"container", "internal/boot"},
 	"internal/host":      {"container"},
 	"internal/cgroup":    {"container"},
@@ -40,7 +41,7 @@ var only = map[string][]string{
 	"internal/supervise": {"container"},
 	"internal/archive":   {"internal/state"},
 	"internal/rootfs":    {"internal/namespace"},
-	"internal/guest":     {"internal/boot", "internal/cgroup", "internal/namespace", "internal/process"},
+	"internal/guest":     {"internal/boot", "internal/cgroup", "internal/namespace", "internal/process", "internal/unit"},
 	"internal/transfer":  {"internal/archive"},
 	"cmd/berth":          {"internal/cli"},
 }

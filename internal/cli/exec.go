@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -16,6 +17,7 @@ import (
 // commandFlags are shared by the verbs that run programs in guests.
 type commandFlags struct {
 	user, dir string
+	via       wayFlag
 	env       []string
 	terminal  bool
 }
@@ -24,7 +26,29 @@ func (f *commandFlags) flags(c *cobra.Command) {
 	c.Flags().SetInterspersed(false)
 	c.Flags().StringVarP(&f.user, "user", "u", "root", "user of the guest, by name or number")
 	c.Flags().StringVarP(&f.dir, "workdir", "w", "", "working directory in the guest (default: the user's home)")
+	f.via.flag(c)
 	c.Flags().StringArrayVarP(&f.env, "env", "e", nil, "environment variable `KEY=VALUE`")
+}
+
+// wayFlag is the value of --via.
+type wayFlag struct{ berth.Way }
+
+func (f *wayFlag) String() string { return cmp.Or(string(f.Way), "auto") }
+func (f *wayFlag) Type() string   { return "way" }
+
+func (f *wayFlag) flag(c *cobra.Command) {
+	c.Flags().Var(f, "via", "`WAY` into the guest: unit of its systemd, direct, or auto: unit where berth's own supervisor is systemd and the guest's answers, else direct")
+}
+
+// Set implements pflag.Value.
+func (f *wayFlag) Set(text string) error {
+	ways := map[string]berth.Way{"auto": berth.Either, "unit": berth.ByUnit, "direct": berth.Direct}
+	way, ok := ways[text]
+	if !ok {
+		return errors.New("there are unit, direct and auto")
+	}
+	f.Way = way
+	return nil
 }
 
 func (a *app) execCmd() *cobra.Command {
@@ -40,7 +64,7 @@ func (a *app) execCmd() *cobra.Command {
 			if len(rest) == 0 {
 				return usageError(errors.New("no command is given"))
 			}
-			return a.inside(cmd, args[0], berth.Command{Args: rest, User: f.user, Dir: f.dir, Env: f.env, Terminal: f.terminal})
+			return a.inside(cmd, args[0], berth.Command{Args: rest, User: f.user, Dir: f.dir, Env: f.env, Way: f.via.Way, Terminal: f.terminal})
 		},
 	}
 	f.flags(c)
@@ -59,7 +83,7 @@ func (a *app) shellCmd() *cobra.Command {
 			if len(rest) > 0 && rest[0] == "--" {
 				rest = rest[1:]
 			}
-			return a.inside(cmd, args[0], berth.Command{Args: rest, Shell: true, User: f.user, Dir: f.dir, Env: f.env, Terminal: isTerminal(a.In)})
+			return a.inside(cmd, args[0], berth.Command{Args: rest, Shell: true, User: f.user, Dir: f.dir, Env: f.env, Way: f.via.Way, Terminal: isTerminal(a.In)})
 		},
 	}
 	f.flags(c)
@@ -67,13 +91,16 @@ func (a *app) shellCmd() *cobra.Command {
 }
 
 func (a *app) loginCmd() *cobra.Command {
-	return &cobra.Command{
+	var via wayFlag
+	c := &cobra.Command{
 		Use: "login NAME", Short: "Log in to a running guest, with a user's name and password",
 		ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.inside(cmd, args[0], berth.Command{Args: []string{"login"}, Terminal: true, Dir: "/"})
+			return a.inside(cmd, args[0], berth.Command{Args: []string{"login"}, Terminal: true, Dir: "/", Way: via.Way})
 		},
 	}
+	via.flag(c)
+	return c
 }
 
 // inside runs a program in a guest and takes over its exit code.

@@ -16,6 +16,7 @@ type Account struct {
 	Groups   []int // supplementary
 	Home     string
 	Shell    string
+	Number   bool // it is a number that the guest has no name for
 }
 
 // maxID is the greatest user number a guest may have.
@@ -62,7 +63,7 @@ func findAccount(passwd []byte, user string) (Account, bool) {
 		}
 	}
 	if isNumber {
-		return Account{Name: user, UID: number, GID: number, Home: "/", Shell: "/bin/sh"}, true
+		return Account{Name: user, UID: number, GID: number, Home: "/", Shell: "/bin/sh", Number: true}, true
 	}
 	return Account{}, false
 }

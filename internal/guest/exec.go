@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/internal/namespace"
+	"github.com/berth-containers/berth/internal/unit"
 )
 
 // SearchPath is where programs are looked for in a guest: the places of
@@ -29,6 +30,7 @@ type Command struct {
 	Dir   string   // absolute; the user's home by default
 	User  string   // a name or number; root by default
 	Shell bool     // run the user's login shell, and Args are what follows its name
+	Way   Way      // into the guest
 
 	// Stdin, Stdout and Stderr are given to the program as they are, but for
 	// terminals of the host, whose data is passed on.
@@ -39,6 +41,18 @@ type Command struct {
 	// Signals are passed on to the program.
 	Signals <-chan os.Signal
 }
+
+// Way is a way for a program to get into a guest.
+type Way string
+
+// The ways. A unit is one of the guest's own systemd, so that the program is
+// confined as the guest is, and seen there; Direct enters the guest from the
+// host, whatever its init is.
+const (
+	Either Way = ""       // a unit where the guest's systemd makes one, else Direct
+	ByUnit Way = "unit"   // or not at all
+	Direct Way = "direct" // always for a Command with a File
+)
 
 // Exit codes of a program that did not run, as those of env(1).
 const (
@@ -55,21 +69,65 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return CodeFailed, err
 	}
-	inner, err := g.command(c, a)
-	if err != nil {
-		return CodeFailed, g.explain(err)
+	c = c.forUser(a)
+	if len(c.Args) == 0 {
+		return CodeFailed, errors.New("no command is given")
 	}
-	defer closeGroups(inner)
-	streams, err := g.connect(c, inner)
+	s, err := g.connect(c, a)
 	if err != nil {
 		return CodeFailed, err
 	}
-	defer streams.close()
+	defer s.close()
+	if c.Way != Direct && c.File == nil {
+		code, err := g.execUnit(ctx, c, a, s)
+		if err == nil || errors.Is(err, unit.ErrUnsure) {
+			return code, err
+		}
+		if c.Way == ByUnit || !errors.Is(err, unit.ErrNotRun) {
+			return code, g.explain(err)
+		}
+	}
+	return g.execDirect(ctx, c, a, s)
+}
+
+// forUser is c with what the account says where c does not.
+func (c Command) forUser(a Account) Command {
+	c.Dir = cmp.Or(c.Dir, a.Home)
+	c.Env = append(environment(a), c.Env...)
+	if c.Shell {
+		c.Args = append([]string{a.Shell}, c.Args...)
+		c.Name = "-" + path.Base(a.Shell)
+	}
+	return c
+}
+
+// argv are the arguments with the name that the program is told.
+func (c Command) argv() []string { return append([]string{cmp.Or(c.Name, c.Args[0])}, c.Args[1:]...) }
+
+// execDirect runs c by entering the guest.
+func (g *Guest) execDirect(ctx context.Context, c Command, a Account, s *streams) (int, error) {
+	read := make(chan error, 1)
+	var filters [][]unix.SockFilter
+	go func() {
+		var err error
+		filters, err = namespace.Filters(g.leader.PID)
+		read <- err
+	}()
+	inner, err := g.command(c, a)
+	if err != nil {
+		return CodeFailed, g.explain(errors.Join(err, <-read))
+	}
+	defer closeGroups(inner)
+	if err := <-read; err != nil {
+		return CodeFailed, g.explain(err)
+	}
+	inner.Filters = filters
+	inner.Stdin, inner.Stdout, inner.Stderr, inner.Terminal = s.in, s.out, s.err, s.terminal
 
 	runtime.LockOSThread() // the program is killed with its parent thread
 	defer runtime.UnlockOSThread()
 	pid, err := inner.Start()
-	streams.started()
+	s.started()
 	if err != nil {
 		return codeOf(err), g.explain(startError(err, inner))
 	}
@@ -77,7 +135,7 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return CodeFailed, err
 	}
-	streams.drain()
+	s.drain()
 	if status.Signaled() {
 		return 128 + int(status.Signal()), nil
 	}
@@ -98,22 +156,11 @@ func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	inner := &namespace.Command{
+	return &namespace.Command{
 		Target: g.leader.File(), Flags: flags, Bounding: bounding, Cgroups: tasks, CgroupDir: group,
-		UID: a.UID, GID: a.GID, Groups: a.Groups, Dir: cmp.Or(c.Dir, a.Home),
-		Env: append(environment(a), c.Env...), NewSession: true, File: c.File,
-	}
-	args := c.Args
-	if c.Shell {
-		args = append([]string{a.Shell}, args...)
-		c.Name = "-" + path.Base(a.Shell)
-	}
-	if len(args) == 0 {
-		return nil, errors.New("no command is given")
-	}
-	inner.Paths = candidates(args[0])
-	inner.Args = append([]string{cmp.Or(c.Name, args[0])}, args[1:]...)
-	return inner, nil
+		UID: a.UID, GID: a.GID, Groups: a.Groups, Dir: c.Dir, Env: c.Env, NewSession: true,
+		File: c.File, Paths: candidates(c.Args[0]), Args: c.argv(),
+	}, nil
 }
 
 func closeGroups(c *namespace.Command) {
@@ -147,7 +194,7 @@ func attend(ctx context.Context, signals <-chan os.Signal, pid int) (unix.WaitSt
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		forward(ctx, signals, pid, stop)
+		forward(ctx, signals, stop, func(s unix.Signal) { _ = unix.Kill(pid, s) })
 	}()
 	// Until it is waited for, nobody else can get its PID, and its signals.
 	err := ended(pid)
@@ -180,17 +227,17 @@ func wait(pid int) (unix.WaitStatus, error) {
 	}
 }
 
-// forward passes signals on to the child until stop is closed, and kills it
-// when ctx ends.
-func forward(ctx context.Context, signals <-chan os.Signal, pid int, stop <-chan struct{}) {
+// forward passes signals on with send until stop is closed, and SIGKILL when
+// ctx ends.
+func forward(ctx context.Context, signals <-chan os.Signal, stop <-chan struct{}, send func(unix.Signal)) {
 	for {
 		select {
 		case s := <-signals:
 			if n, ok := s.(unix.Signal); ok {
-				_ = unix.Kill(pid, n)
+				send(n)
 			}
 		case <-ctx.Done():
-			_ = unix.Kill(pid, unix.SIGKILL)
+			send(unix.SIGKILL)
 			return
 		case <-stop:
 			return

@@ -56,8 +56,12 @@ func (g *Guest) Close() error { return errors.Join(g.root.Close(), g.leader.Clos
 // open opens a file of the guest as the guest would see the path, which the
 // kernel keeps from leading out of its root.
 func (g *Guest) open(path string, flags int) (*os.File, error) {
+	flags |= unix.O_CLOEXEC
+	if flags&unix.O_PATH == 0 { // which goes with no others
+		flags |= unix.O_NOCTTY | unix.O_NONBLOCK
+	}
 	fd, err := unix.Openat2(int(g.root.Fd()), path, &unix.OpenHow{
-		Flags:   uint64(flags | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK),
+		Flags:   uint64(flags),
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	})
 	if err != nil {

@@ -11,26 +11,29 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
-
-	"github.com/berth-containers/berth/internal/namespace"
 )
 
-// streams are the ends of a program's standard streams that stay on the host.
+// streams are a program's standard streams, and their ends that stay on the
+// host.
 type streams struct {
-	toClose []*os.File     // the program's ends, once it has them
+	in, out, err *os.File // the program's ends
+	terminal     bool     // they are a terminal
+
+	toClose []*os.File     // of the program's ends, once it has them
+	inputs  []func()       // copy what the program reads, once it runs
 	outputs sync.WaitGroup // copies of what the program writes
 	readers []*os.File
 	undo    []func()
 }
 
-// connect gives inner its standard streams.
-func (g *Guest) connect(c Command, inner *namespace.Command) (*streams, error) {
+// connect makes the standard streams of c, which the account runs.
+func (g *Guest) connect(c Command, a Account) (*streams, error) {
 	s := &streams{}
 	var err error
 	if c.Terminal {
-		err = s.terminal(g, c, inner)
+		err = s.openTerminal(g, c, a)
 	} else {
-		err = errors.Join(s.input(c.Stdin, &inner.Stdin), s.output(c.Stdout, &inner.Stdout), s.output(c.Stderr, &inner.Stderr))
+		err = errors.Join(s.input(c.Stdin, &s.in), s.output(c.Stdout, &s.out), s.output(c.Stderr, &s.err))
 	}
 	if err != nil {
 		s.close()
@@ -51,7 +54,7 @@ func (s *streams) input(ours *os.File, theirs **os.File) error {
 		return err
 	}
 	*theirs, s.toClose = r, append(s.toClose, r)
-	go func() { _, _ = io.Copy(w, ours); w.Close() }()
+	s.inputs = append(s.inputs, func() { _, _ = io.Copy(w, ours); w.Close() })
 	return nil
 }
 
@@ -70,8 +73,16 @@ func (s *streams) output(ours *os.File, theirs **os.File) error {
 	return nil
 }
 
-// started lets go of the program's ends.
+// started lets go of the program's ends, and passes its input on. A terminal
+// that the guest's systemd hands to the program loses what it was sent before.
 func (s *streams) started() {
+	s.release()
+	for _, f := range s.inputs {
+		go f()
+	}
+}
+
+func (s *streams) release() {
 	for _, f := range s.toClose {
 		f.Close()
 	}
@@ -91,7 +102,7 @@ func (s *streams) drain() {
 }
 
 func (s *streams) close() {
-	s.started()
+	s.release()
 	for _, f := range s.readers {
 		f.Close()
 	}
@@ -100,14 +111,14 @@ func (s *streams) close() {
 	}
 }
 
-// terminal gives the program a new terminal of the guest and connects it to
-// the host's.
-func (s *streams) terminal(g *Guest, c Command, inner *namespace.Command) error {
-	master, slave, err := g.openTerminal(inner.UID)
+// openTerminal gives the program a new terminal of the guest and connects it
+// to the host's.
+func (s *streams) openTerminal(g *Guest, c Command, a Account) error {
+	master, slave, err := g.openTerminal(a.UID)
 	if err != nil {
 		return fmt.Errorf("open a terminal in the guest: %w", err)
 	}
-	inner.Stdin, inner.Stdout, inner.Stderr, inner.Terminal = slave, slave, slave, true
+	s.in, s.out, s.err, s.terminal = slave, slave, slave, true
 	s.toClose, s.readers = append(s.toClose, slave), append(s.readers, master)
 	if fd := int(c.Stdin.Fd()); term.IsTerminal(fd) {
 		old, err := term.MakeRaw(fd)
@@ -116,7 +127,7 @@ func (s *streams) terminal(g *Guest, c Command, inner *namespace.Command) error 
 		}
 		s.undo = append(s.undo, func() { _ = term.Restore(fd, old) }, followSize(fd, master))
 	}
-	go func() { _, _ = io.Copy(master, c.Stdin); hangUp(master, c.Stdin) }()
+	s.inputs = append(s.inputs, func() { _, _ = io.Copy(master, c.Stdin); hangUp(master, c.Stdin) })
 	s.outputs.Go(func() { _, _ = io.Copy(c.Stdout, master) }) // ends with EIO when the last user of the terminal does
 	return nil
 }

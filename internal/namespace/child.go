@@ -22,6 +22,7 @@ type spawn struct {
 	uid, gid       uintptr
 	groups         []uint32
 	drop           []uintptr // capabilities to take away
+	filters        []unix.SockFprog
 	stdio          [3]int
 	terminal, sess bool
 	report         int
@@ -53,6 +54,9 @@ func (c *Command) prepare() (*spawn, error) {
 		if c.Bounding&(1<<bit) == 0 {
 			s.drop = append(s.drop, bit)
 		}
+	}
+	for _, f := range c.Filters {
+		s.filters = append(s.filters, unix.SockFprog{Len: uint16(len(f)), Filter: &f[0]})
 	}
 	var err error
 	if s.dir, err = unix.BytePtrFromString(c.Dir); err != nil {
@@ -91,6 +95,8 @@ func (s *spawn) fork() (int, unix.Errno) {
 		return int(pid), errno
 	}
 	afterForkInChild()
+	// The guest's root could trace what is not the program yet.
+	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0)
 	for _, fd := range s.cgroups {
 		if _, _, e := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(s.zero)), 1); e != 0 {
 			s.fail(stepCgroup, e)
@@ -137,6 +143,12 @@ func (s *spawn) become() {
 		}
 	}
 	s.streams()
+	for i := range s.filters { // while it may
+		_, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&s.filters[i])))
+		if e != 0 {
+			s.fail(stepFilters, e)
+		}
+	}
 	s.identity()
 	if _, _, e := unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(s.dir)), 0, 0); e != 0 {
 		s.fail(stepDir, e)

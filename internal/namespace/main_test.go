@@ -36,6 +36,11 @@ func play(role string) error {
 		fmt.Println("here")
 		_, err := io.Copy(io.Discard, os.Stdin)
 		return err
+	case "filtered": // lives until its input ends, too
+		if err := filterSelf(); err != nil {
+			return err
+		}
+		return play("init")
 	case "exit":
 		os.Exit(42)
 	case "echo":

@@ -66,3 +66,17 @@ func rawExit(code int) {
 func rawWrite(fd int, p unsafe.Pointer, n uintptr) {
 	unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(p), n)
 }
+
+// rawWait waits for a child, and returns its status as wait4(2) has it.
+//
+//go:nosplit
+//go:norace
+func rawWait(pid int) int32 {
+	var status int32
+	for {
+		_, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&status)), 0, 0, 0, 0)
+		if errno != unix.EINTR {
+			return status
+		}
+	}
+}

@@ -28,6 +28,9 @@ type Command struct {
 	// Bounding has a bit for each capability that the program may ever have.
 	Bounding uint64
 
+	// Filters are seccomp filters to install, of Filters.
+	Filters [][]unix.SockFilter
+
 	Stdin, Stdout, Stderr *os.File
 	Terminal              bool // make Stdin the controlling terminal of a new session
 	NewSession            bool // a new session without one
@@ -46,7 +49,7 @@ func (e *StepError) Unwrap() error { return e.Err }
 
 // The steps of a child, in the order of their numbers.
 var stepNames = [...]string{"start", "join cgroup", "enter namespaces", "fork", "new session", "terminal", "standard streams",
-	"capabilities", "groups", "group", "user", "working directory", "run"}
+	"system call filters", "capabilities", "groups", "group", "user", "working directory", "run", "connect"}
 
 const (
 	stepCgroup = iota + 1
@@ -55,12 +58,14 @@ const (
 	stepSession
 	stepTerminal
 	stepStreams
+	stepFilters
 	stepCaps
 	stepGroups
 	stepGID
 	stepUID
 	stepDir
 	stepRun
+	stepConnect
 )
 
 // Start runs c. The process is a child of this one, to be waited for, and is

@@ -64,6 +64,20 @@ type Installer interface {
 	Installed() bool
 }
 
+// UnitRunner is a Supervisor on whose hosts programs get into guests as units
+// of the guests' own systemd, where that is asked for nothing else.
+type UnitRunner interface {
+	// RunsUnits reports whether they do.
+	RunsUnits() bool
+}
+
+// Locator is a Supervisor that finds a guest faster than by Observe.
+type Locator interface {
+	// Locate tells State, which is Running or Paused, Leader and Started of a
+	// guest; ok is false where only Observe can tell.
+	Locate(n container.Name) (o Observation, ok bool)
+}
+
 // Recorder is a Supervisor that keeps what guests write to their consoles.
 type Recorder interface {
 	// Console calls line with each line of the console log: the last ones, or

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -28,6 +29,7 @@ type berth struct {
 	work   string // the working directory of its commands
 	env    []string
 	binary string // the program, if it is not the one that all tests use
+	via    string // the way into guests of exec, shell and login, if that is not auto
 }
 
 // patience bounds every command: one that takes longer hangs.
@@ -95,6 +97,9 @@ func (r result) String() string {
 func tail(s string) string { return s[max(0, len(s)-12000):] }
 
 func (b *berth) command(ctx context.Context, args ...string) *exec.Cmd {
+	if b.via != "" && slices.Contains([]string{"exec", "shell", "login"}, args[0]) {
+		args = slices.Insert(slices.Clone(args), 1, "--via="+b.via)
+	}
 	cmd := exec.CommandContext(ctx, cmp.Or(b.binary, os.Getenv(binaryVariable)), args...)
 	cmd.Dir = b.work
 	cmd.Env = append(os.Environ(), append([]string{"BERTH_ROOT=" + b.root, "TERM=dumb"}, b.env...)...)
