@@ -100,6 +100,8 @@ type AllowedDevice struct {
 type Credential struct {
 	ID   string `json:"id"`
 	Path string `json:"path"` // absolute, on the host
+	// Encrypted is a file of systemd-creds(1), which systemd decrypts.
+	Encrypted bool `json:"encrypted,omitempty"`
 }
 
 // Limits bound what the guest takes of the host. A zero field is no limit.

@@ -55,6 +55,32 @@ func (g Group) SetLimits(l container.Limits) error {
 	return errors.Join(errs...)
 }
 
+// Missing names the limits of l for which the host has no controller; nil
+// where it can hold them all.
+func (h Hierarchies) Missing(l container.Limits) *MissingError {
+	var missing []string
+	for _, s := range settings(l) {
+		if s.set && !h.hasController(s.controller) && !h.hasController(otherIO(s.controller)) {
+			missing = append(missing, "limits."+s.key)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &MissingError{slices.Compact(missing)}
+}
+
+func (h Hierarchies) hasController(c string) bool {
+	_, ok := h.controller(c)
+	return ok
+}
+
+// otherIO is the other name of the controller of input and output, in v1 or
+// v2: of the two a host has one at the most.
+func otherIO(c string) string {
+	return map[string]string{"io": "blkio", "blkio": "io"}[c]
+}
+
 // settings are the limits in the files of cgroup v2 and v1; see
 // Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of the kernel.
 func settings(l container.Limits) []setting {
@@ -91,9 +117,7 @@ func settings(l container.Limits) []setting {
 func (g Group) apply(s setting) (done bool, err error) {
 	t, ok := g.h.controller(s.controller)
 	if !ok {
-		// Of io and blkio a host has one at the most.
-		_, other := g.h.controller(map[string]string{"io": "blkio", "blkio": "io"}[s.controller])
-		return other, nil
+		return g.h.hasController(otherIO(s.controller)), nil
 	}
 	for _, f := range s.files {
 		path := filepath.Join(g.dir(t), f.name)

@@ -73,7 +73,7 @@ func (a *app) uninstallCmd() *cobra.Command {
 
 func (a *app) partsCmd(use, short, done string, f func(*berth.Host, context.Context) ([]string, error)) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: argsError(cobra.NoArgs), Hidden: true, // until the supervisor for systemd is chosen by itself
+		Use: use, Short: short, Args: argsError(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {

@@ -49,7 +49,30 @@ func (a *app) shimCmd() *cobra.Command {
 }
 
 // runCmd becomes systemd-nspawn, for a unit.
-func (a *app) runCmd() *cobra.Command { return a.supervision("run NAME", systemd.Launch) }
+func (a *app) runCmd() *cobra.Command {
+	return a.supervision("run NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {
+		h, err := cgroup.Mounted()
+		if err != nil {
+			return err
+		}
+		return systemd.Launch(ctx, paths, h, n)
+	})
+}
+
+// settleCmd comes after each run of a guest in a unit.
+func (a *app) settleCmd() *cobra.Command {
+	return a.supervision("settle NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {
+		h, err := cgroup.Mounted()
+		if err != nil {
+			return err
+		}
+		s, err := systemd.New(ctx, paths, h)
+		if err != nil {
+			return err
+		}
+		return s.Settle(ctx, n)
+	})
+}
 
 // haltCmd is how a unit begins to stop.
 func (a *app) haltCmd() *cobra.Command {

@@ -103,6 +103,7 @@ func credentials() codec[[]container.Credential] {
 	one := object("a map such as { id: token, path: ./token }", credential{}, nil,
 		need(key("id", plain("the name of a credential", `^[A-Za-z0-9._@-]+$`, container.ParseCredentialID).codec(), func(c *credential) *string { return &c.ID })),
 		need(key("path", hostPath(), func(c *credential) *string { return &c.Path })),
+		key("encrypted", boolean(), func(c *credential) *bool { return &c.Encrypted }),
 	)
 	return listOf("a list of credentials", one, func(c credential) string { return itself(c.ID) })
 }

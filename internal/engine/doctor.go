@@ -73,7 +73,7 @@ func (e *Engine) checkInit() []container.Finding {
 	switch {
 	case !ok && e.probe.SystemdRuns():
 		return finding("supervisor", container.Warn, "embedded, although PID 1 is systemd: containers do not start at boot, and machinectl does not show them",
-			"have the machine run berth start --autostart at boot; the supervisor that uses systemd's units is not finished yet (BERTH_SUPERVISOR=systemd tries it)")
+			"leave BERTH_SUPERVISOR out of the environment")
 	case !ok:
 		return finding("supervisor", container.Good, "embedded: PID 1 is not systemd", "")
 	case !i.Installed() && e.Paths.Root == "/":
@@ -160,6 +160,7 @@ func (e *Engine) checkContainers() []container.Finding {
 	for _, n := range names {
 		s, err := e.Status(n)
 		switch {
+		case errors.Is(err, container.ErrNotFound): // gone since
 		case err != nil:
 			out = append(out, container.Finding{Check: "container " + string(n), Severity: container.Bad, Text: err.Error(),
 				Remedy: fmt.Sprintf("berth destroy %s removes it", n)})

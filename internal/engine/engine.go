@@ -49,7 +49,8 @@ func Open(paths state.Paths, events container.EventFunc) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := chooseSupervisor(paths, h)
+	probe := host.System()
+	keeper, err := chooseSupervisor(os.Getenv("BERTH_SUPERVISOR"), probe, paths, h)
 	if err != nil {
 		return nil, err
 	}
@@ -57,20 +58,26 @@ func Open(paths state.Paths, events container.EventFunc) (*Engine, error) {
 		Paths:      paths,
 		Images:     image.Open(paths.Images(), image.Options{Events: events}),
 		Events:     events,
-		probe:      host.System(),
+		probe:      probe,
 		supervisor: keeper,
 		cgroups:    h,
 	}, nil
 }
 
 // chooseSupervisor gives the one that the environment variable
-// BERTH_SUPERVISOR names, and otherwise the embedded one: that of systemd does
-// not pass all end-to-end tests yet.
-func chooseSupervisor(paths state.Paths, h cgroup.Hierarchies) (supervisor, error) {
-	switch choice := os.Getenv("BERTH_SUPERVISOR"); choice {
+// BERTH_SUPERVISOR names, and otherwise that of systemd where systemd is
+// PID 1, and the embedded one elsewhere.
+func chooseSupervisor(choice string, probe host.Probe, paths state.Paths, h cgroup.Hierarchies) (supervisor, error) {
+	if choice == "" {
+		choice = "embedded"
+		if probe.SystemdRuns() {
+			choice = "systemd"
+		}
+	}
+	switch choice {
 	case "systemd":
 		return systemd.New(context.Background(), paths, h)
-	case "embedded", "":
+	case "embedded":
 		return embedded.New(paths, h), nil
 	default:
 		return nil, &container.Error{Err: fmt.Errorf("BERTH_SUPERVISOR is %q", choice), Hint: "set it to systemd or embedded, or not at all", Code: container.CodeUsage}

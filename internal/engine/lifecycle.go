@@ -95,14 +95,6 @@ func (e *Engine) AwaitReady(ctx context.Context, n container.Name) error {
 	case obs.State.Alive() && obs.Reason == "" || obs.State == container.Stopped:
 		return &container.Error{Err: errors.New("it was shut down before it was ready"), Hint: whyHint(n)}
 	}
-	if a, ok := e.supervisor.(supervise.Abandoner); ok {
-		if err := a.Abandon(ctx, n, obs); err != nil {
-			return err
-		}
-		if obs, err = e.supervisor.Observe(n); err != nil {
-			return err
-		}
-	}
 	return &container.Error{Err: e.cause(obs), Hint: whyHint(n), Code: failureCode(obs)}
 }
 

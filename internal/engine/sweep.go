@@ -70,10 +70,19 @@ func (e *Engine) runtimes() []leftover {
 			continue
 		}
 		out = append(out, leftover{what: fmt.Sprintf("the cgroup and runtime directory of %s", n), remove: func(ctx context.Context) (bool, error) {
-			return e.unlessLocked(e.Paths.Lock(n), func() error { return e.supervisor.Stop(ctx, n, StopLimit) })
+			return e.unlessLocked(e.Paths.Lock(n), func() error { return e.stopLeftover(ctx, n) })
 		}})
 	}
 	return out
+}
+
+// stopLeftover removes what is left of a container, whose lock is held. It may
+// have been started since it was looked at.
+func (e *Engine) stopLeftover(ctx context.Context, n container.Name) error {
+	if obs, err := e.supervisor.Observe(n); err != nil || obs.State.Alive() && !e.orphan(n) {
+		return err
+	}
+	return e.supervisor.Stop(ctx, n, StopLimit)
 }
 
 // orphan reports whether a guest without a supervisor has no container either.

@@ -29,7 +29,10 @@ const MountDir = "mnt"
 type Options struct {
 	LostLimits string // for people: which limits could not be set
 	Register   bool   // make the guest known to systemd-machined
-	Notify     string // the socket that is told when the guest is ready; see sd_notify(3)
+	// Credentials is where systemd has put the spec's credentials, by their IDs;
+	// empty where systemd-nspawn is to read them itself.
+	Credentials string
+	Notify      string // the socket that is told when the guest is ready; see sd_notify(3)
 }
 
 // Command is a systemd-nspawn that is ready to be started.
@@ -87,6 +90,9 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 	}
 	c := config(paths, rec, mounted)
 	c.Init = launched.Init
+	if c.Spec.Credentials, err = credentials(rec.Spec.Credentials, o.Credentials); err != nil {
+		return Command{}, err
+	}
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
 	if err := extend(launched, o.Notify); err != nil {
 		return Command{}, err

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -40,6 +42,20 @@ func ReadLaunched(run string) (*Launched, error) {
 		return nil, err
 	}
 	return &l, nil
+}
+
+// SetLostLimits says which limits a running guest goes without now. That the
+// guest has ended is no error.
+func SetLostLimits(run, lost string) error {
+	l, err := ReadLaunched(run)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil || l.LostLimits == lost:
+		return err
+	}
+	l.LostLimits = lost
+	return WriteLaunched(run, *l)
 }
 
 // WriteLaunched says what the guest is started with.

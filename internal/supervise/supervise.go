@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/state"
 )
 
 // Supervisor keeps the processes of containers. Its caller makes sure that
@@ -30,13 +31,6 @@ type Supervisor interface {
 type Killer interface {
 	// Kill kills the guest, if there is one, and does not wait for the end.
 	Kill(ctx context.Context, n container.Name) error
-}
-
-// Abandoner is a Supervisor that by itself would start again and again what
-// failed at its first start.
-type Abandoner interface {
-	// Abandon stops the container, which then counts as failed.
-	Abandon(ctx context.Context, n container.Name, why Observation) error
 }
 
 // Freezer is a Supervisor that can stop and continue time for a guest.
@@ -108,4 +102,13 @@ type Observation struct {
 	Reason   string    // why it failed or restarts
 	TimedOut bool      // it failed because the guest was not ready in time
 	Leftover bool      // nothing runs, but something is to be cleaned up
+}
+
+// Ended is a container that is not alive, after its last start failed so, or
+// did not fail if that is nil.
+func Ended(f *state.Failure) Observation {
+	if f == nil {
+		return Observation{State: container.Stopped}
+	}
+	return Observation{State: container.Failed, Since: f.Since, Reason: f.Reason, TimedOut: f.TimedOut, Restarts: f.Restarts}
 }

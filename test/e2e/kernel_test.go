@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise/systemd"
 )
 
 // TestOldKernel runs a guest under a kernel that says it is too old to map the
@@ -20,11 +23,27 @@ func TestOldKernel(t *testing.T) {
 	old.binary = filepath.Join(now.work, "old")
 	script := fmt.Sprintf("#!/bin/sh\nexec setarch --uname-2.6 %s \"$@\"\n", os.Getenv(binaryVariable))
 	must(t, os.WriteFile(old.binary, []byte(script), 0o755))
+	renew := func() {} // what units run
+	if underSystemd() {
+		dir := filepath.Join("/run/systemd/system", systemd.Unit(state.Paths{Root: now.root}, "web")+".d")
+		t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+		dropIn := fmt.Sprintf("[Service]\nExecStart=\nExecStart=%s --root %s run web\n", old.binary, now.root)
+		renew = func() {
+			must(t, os.MkdirAll(dir, 0o755))
+			must(t, os.WriteFile(filepath.Join(dir, "90-old-kernel.conf"), []byte(dropIn), 0o644))
+			must(t, command(t.Context(), "systemctl", "daemon-reload"))
+			renew = func() {
+				must(t, os.Remove(filepath.Join(dir, "90-old-kernel.conf")))
+				must(t, command(t.Context(), "systemctl", "daemon-reload"))
+			}
+		}
+	}
 
 	now.run("create", "web", "--image", debian(), "--start")
 	now.in("web", "echo mine >/root/file; chown 33 /root/file")
 	now.run("stop", "web")
 
+	renew()
 	old.run("start", "web")
 	is(t, "owner of an old file", old.in("web", "stat -c %u /root/file"), "33")
 	is(t, "owner of a program", old.in("web", "stat -c %u /usr/bin/true"), "0")
@@ -35,6 +54,7 @@ func TestOldKernel(t *testing.T) {
 	old.in("web", "touch /root/new /usr/bin/new")
 	old.run("stop", "web")
 
+	renew()
 	now.run("start", "web")
 	is(t, "owners under the newer kernel", now.in("web", "stat -c %u /root/file /root/new /usr/bin/new /usr/bin/true"), "33\n0\n0\n0")
 	now.run("stop", "web")

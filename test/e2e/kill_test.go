@@ -80,6 +80,7 @@ func (k *killer) rounds(n int) {
 		k.log = append(k.log, fmt.Sprintf("%d: %s: %s", i, verb, what))
 		k.recover(verb)
 	}
+	k.run("doctor", "--fix") // what the last round left
 	after, err := digestTree(k.data)
 	must(k, err)
 	is(k, "digest of the bind-mounted data", after, before)
@@ -201,8 +202,8 @@ func (k *killer) noSleepers() {
 func pidsOf(root, name string) []int {
 	var out []int
 	seen := map[int]bool{}
-	for _, d := range cgroups(root) {
-		_ = filepath.WalkDir(filepath.Join(d, name), func(path string, e os.DirEntry, err error) error {
+	for _, d := range guestGroups(root, name) {
+		_ = filepath.WalkDir(d, func(path string, e os.DirEntry, err error) error {
 			if err != nil || e.IsDir() || e.Name() != "cgroup.procs" {
 				return nil
 			}

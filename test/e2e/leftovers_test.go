@@ -15,7 +15,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise/systemd"
 )
 
 // surroundings are what a test must leave as it was. Others may work on the
@@ -91,17 +93,29 @@ func files(root string) []string {
 	return out
 }
 
-// cgroups are the directories of the root's control group.
+// cgroups are the directories of the root's control groups, under either
+// supervisor.
 func cgroups(root string) []string {
 	instance := state.Paths{Root: root}.Instance()
+	return append(groups(instance), groups("machine.slice/"+instance+"@*.service")...)
+}
+
+// guestGroups are the directories of the control group of a container.
+func guestGroups(root, name string) []string {
+	paths := state.Paths{Root: root}
+	if underSystemd() {
+		return groups("machine.slice/" + systemd.Unit(paths, container.Name(name)))
+	}
+	return groups(paths.Instance() + "/" + name + "/guest")
+}
+
+// groups are the directories that match a pattern in the mounted hierarchies.
+func groups(pattern string) []string {
 	var out []string
 	for _, m := range mountinfo() {
-		if m.kind != "cgroup" && m.kind != "cgroup2" {
-			continue
-		}
-		d := filepath.Join(m.target, instance)
-		if _, err := os.Stat(d); err == nil {
-			out = append(out, d)
+		if m.kind == "cgroup" || m.kind == "cgroup2" {
+			found, _ := filepath.Glob(filepath.Join(m.target, strings.ReplaceAll(pattern, `\`, `\\`)))
+			out = append(out, found...)
 		}
 	}
 	return out

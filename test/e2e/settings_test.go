@@ -147,15 +147,15 @@ func (b *berth) limitsAreLost() {
 // limit reads a limit of a container's control group, in v1 or v2.
 func (b *berth) limit(name, controller, v1, v2 string) string {
 	b.Helper()
-	for _, d := range cgroups(b.root) {
+	for _, d := range guestGroups(b.root, name) {
 		for _, file := range []string{v1, v2} {
-			text, err := os.ReadFile(filepath.Join(d, name, "guest", file))
-			if err == nil && (strings.HasSuffix(filepath.Dir(d), "/"+controller) || file == v2 && v1 != v2) {
+			text, err := os.ReadFile(filepath.Join(d, file))
+			if err == nil && (strings.Contains(d, "/"+controller+"/") || file == v2 && v1 != v2) {
 				return strings.TrimSpace(string(text))
 			}
 		}
 	}
-	b.Fatalf("%s has no limit %s or %s in %q", name, v1, v2, cgroups(b.root))
+	b.Fatalf("%s has no limit %s or %s in %q", name, v1, v2, guestGroups(b.root, name))
 	return ""
 }
 

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing"
@@ -10,20 +11,40 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/state"
+	keepers "github.com/berth-containers/berth/internal/supervise"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
 	"github.com/berth-containers/berth/internal/supervise/supervisetest"
+	"github.com/berth-containers/berth/internal/supervise/systemd"
 )
 
-// TestSupervisor holds the embedded supervisor to what supervise.Supervisor
-// promises, with the tiny guest.
+// underSystemd tells which supervisor the tests use, in the way of berth.
+func underSystemd() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return either("BERTH_SUPERVISOR", map[bool]string{true: "systemd"}[err == nil]) == "systemd"
+}
+
+// newSupervisor is that supervisor, for the containers of a root.
+func newSupervisor(b *berth) keepers.Supervisor {
+	h, err := cgroup.Mounted()
+	must(b, err)
+	if underSystemd() {
+		s, err := systemd.New(context.Background(), state.Paths{Root: b.root}, h)
+		must(b, err)
+		s.Program = os.Getenv(binaryVariable)
+		return s
+	}
+	s := embedded.New(state.Paths{Root: b.root}, h)
+	s.Program = os.Getenv(binaryVariable)
+	return s
+}
+
+// TestSupervisor holds the supervisor to what supervise.Supervisor promises,
+// with the tiny guest.
 func TestSupervisor(t *testing.T) {
 	t.Parallel()
 	supervisetest.Run(t, func(t *testing.T) supervisetest.Subject {
 		b := newBerth(t)
-		h, err := cgroup.Mounted()
-		must(t, err)
-		s := embedded.New(state.Paths{Root: b.root}, h)
-		s.Program = os.Getenv(binaryVariable)
+		s := newSupervisor(b)
 		count := 0
 		return supervisetest.Subject{
 			Supervisor: s,

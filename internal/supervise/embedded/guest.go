@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/namespace"
+	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -214,22 +214,11 @@ func (h *shim) judge(err error, late bool) (how, error) {
 	return failed, nil
 }
 
-// lastWords is what the container's process said on its error stream: at most
-// the last 1,000 bytes as one line.
+// lastWords is what the container's process said on its error stream.
 func (h *shim) lastWords() string {
 	b, err := os.ReadFile(h.stderrFile())
 	if err != nil {
 		return ""
 	}
-	var lines []string
-	for line := range strings.Lines(string(b[max(0, len(b)-1000):])) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "berth: ")
-		if line != "" && !strings.Contains(line, harmless) {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "; ")
+	return nspawn.LastWords(b)
 }
-
-// harmless is part of what systemd-nspawn says where /run is not in memory.
-const harmless = "Attempted to remove disk file system under"

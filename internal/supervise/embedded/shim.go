@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/inotify"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -68,11 +69,7 @@ func (h *shim) run() (err error) {
 	if h.rec, err = state.ReadRecord(h.Paths.Container(h.name)); err != nil {
 		return err
 	}
-	if err := state.RemoveFile(h.failureFile(h.name)); err != nil {
-		return err
-	}
-	release, err := h.reserveInotify()
-	if err != nil {
+	if err := errors.Join(state.RemoveFailure(h.Paths.Container(h.name)), inotify.Reserve(h.Cgroups, 0)); err != nil {
 		return err
 	}
 	h.status.Shim = os.Getpid()
@@ -83,7 +80,7 @@ func (h *shim) run() (err error) {
 	if h.outlived() {
 		return failure
 	}
-	return errors.Join(failure, h.leave(), release())
+	return errors.Join(failure, h.leave(), h.RestoreSettings())
 }
 
 // outlived reports whether others clean up. A command that asked for the end,
@@ -96,9 +93,9 @@ func (h *shim) outlived() bool { return h.stuck || h.asked && state.Held(h.Paths
 // it is cleaned up: until then it is stopping.
 func (h *shim) keep(failure error) error {
 	h.setState(container.Stopping, failure.Error())
-	h.status.State, h.status.Leader = container.Failed, 0
-	h.status.TimedOut = errors.Is(failure, container.ErrNotReady)
-	return state.WriteJSON(h.failureFile(h.name), h.status)
+	return state.WriteFailure(h.Paths.Container(h.name), state.Failure{
+		Since: h.status.Since, Reason: failure.Error(), TimedOut: errors.Is(failure, container.ErrNotReady), Restarts: h.status.Restarts,
+	})
 }
 
 // leave removes what the container had on the host. For that the shim moves

@@ -21,17 +21,10 @@ type status struct {
 	LeaderStart uint64          `json:"leaderStart"`
 	Restarts    int             `json:"restarts"`
 	Reason      string          `json:"reason,omitempty"`
-	TimedOut    bool            `json:"timedOut,omitempty"`
 }
 
 func (s *Supervisor) statusFile(n container.Name) string {
 	return filepath.Join(s.Paths.Run(n), "status.json")
-}
-
-// failureFile outlives the runtime directory, so that what went wrong can be
-// asked for later.
-func (s *Supervisor) failureFile(n container.Name) string {
-	return filepath.Join(s.Paths.Container(n), "failure.json")
 }
 
 func (s *Supervisor) shimLock(n container.Name) string {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/inotify"
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
@@ -118,7 +119,7 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 // settle makes a container without a shim one that is stopped, whatever it
 // was before.
 func (s *Supervisor) settle(n container.Name) error {
-	return errors.Join(s.clean(n), state.RemoveFile(s.failureFile(n)), s.RestoreSettings())
+	return errors.Join(s.clean(n), state.RemoveFailure(s.Paths.Container(n)), s.RestoreSettings())
 }
 
 // stopShim asks the shim to shut the guest down and waits for limit.
@@ -186,15 +187,7 @@ func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
 	if err != nil {
 		return err
 	}
-	launched, err := state.ReadLaunched(s.Paths.Run(n))
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil // the guest has just ended
-	case err != nil || launched.LostLimits == lost:
-		return err
-	}
-	launched.LostLimits = lost
-	return state.WriteLaunched(s.Paths.Run(n), *launched)
+	return state.SetLostLimits(s.Paths.Run(n), lost)
 }
 
 // Usage is what the running guest takes of the host.
@@ -227,14 +220,11 @@ func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
 
 // observeEnded looks at a container that has no shim and no leader.
 func (s *Supervisor) observeEnded(n container.Name) (supervise.Observation, error) {
-	failed, err := readStatus(s.failureFile(n))
+	failed, err := state.ReadFailure(s.Paths.Container(n))
 	if err != nil {
 		return supervise.Observation{}, err
 	}
-	o := supervise.Observation{State: container.Stopped}
-	if failed != nil {
-		o = failed.observation()
-	}
+	o := supervise.Ended(failed)
 	_, err = os.Lstat(s.Paths.Run(n))
 	if o.Leftover = err == nil; !o.Leftover {
 		return o, nil
@@ -246,13 +236,16 @@ func (s *Supervisor) observeEnded(n container.Name) (supervise.Observation, erro
 }
 
 func (st *status) observation() supervise.Observation {
-	return supervise.Observation{State: st.State, Since: st.Since, Leader: st.Leader, Started: st.LeaderStart, Restarts: st.Restarts, Reason: st.Reason, TimedOut: st.TimedOut}
+	return supervise.Observation{State: st.State, Since: st.Since, Leader: st.Leader, Started: st.LeaderStart, Restarts: st.Restarts, Reason: st.Reason}
 }
 
 // Kill tells the shim to kill the guest at once, whoever waits for it.
 func (s *Supervisor) Kill(ctx context.Context, n container.Name) error {
 	return s.signalShim(ctx, n, unix.SIGUSR1)
 }
+
+// RestoreSettings implements supervise.Keeper.
+func (s *Supervisor) RestoreSettings() error { return inotify.Restore(s.Cgroups, 0) }
 
 // Forget removes what is kept of a container that is gone for good.
 func (s *Supervisor) Forget(n container.Name) error {

@@ -2,7 +2,9 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -12,55 +14,107 @@ import (
 
 // Await implements supervise.Supervisor.
 func (s *Supervisor) Await(ctx context.Context, n container.Name, done func(supervise.Observation) bool) (supervise.Observation, error) {
-	if o, err := s.Observe(n); err != nil || done(o) {
+	job := s.takeJob(n)
+	if o, err := s.Observe(n); err != nil || done(o) && o.State.Alive() {
 		return o, err
 	}
-	changes, release, err := s.changes(n)
+	w, err := s.watch(ctx, n)
 	if err != nil {
 		return supervise.Observation{}, err
 	}
-	defer release()
+	defer w.Close()
 	for {
 		o, err := s.Observe(n)
+		if err == nil && !o.State.Alive() {
+			err = s.startRefused(ctx, n, job)
+		}
 		if err != nil || done(o) {
 			return o, err
 		}
-		select {
-		case _, ok := <-changes:
-			if !ok {
-				return o, fmt.Errorf("the connection to D-Bus has ended")
-			}
-		case <-ctx.Done():
-			return o, context.Cause(ctx)
+		if err := w.Next(ctx); err != nil {
+			return o, err
 		}
 	}
 }
 
-// changes gets a value when properties of the container's unit change. It has
-// a connection of its own, because a connection has one consumer of signals.
-func (s *Supervisor) changes(n container.Name) (<-chan *dbus.Signal, func(), error) {
-	conn, err := dbus.ConnectSystemBus()
-	if err != nil {
-		return nil, nil, fmt.Errorf("connect to D-Bus: %w", err)
+// startRefused is why the job to start a container that does not run came to
+// nothing, where that is not the container's own failure.
+func (s *Supervisor) startRefused(ctx context.Context, n container.Name, job <-chan string) error {
+	if job == nil {
+		return nil
 	}
-	release := func() { conn.Close() }
-	manager := conn.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
-	if err := manager.Call("org.freedesktop.systemd1.Manager.Subscribe", 0).Err; err != nil {
-		release()
-		return nil, nil, fmt.Errorf("subscribe to systemd: %w", err)
+	select {
+	case result := <-job:
+		switch result {
+		case "done", "failed", "timeout", "canceled":
+			return nil // the state tells
+		case "dependency":
+			return s.missingDependency(ctx, n)
+		}
+		return fmt.Errorf("systemd does not start %s: the job ended with %q", s.unit(n), result)
+	case <-time.After(jobGrace):
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// jobGrace is for the result of a job whose unit shows that the job has ended.
+const jobGrace = time.Second
+
+// watch hears of changes of one unit. It has a connection of its own, because
+// a connection has one consumer of signals.
+type watch struct {
+	conn    *dbus.Conn
+	changed chan struct{} // has a value when something has changed
+	ended   chan struct{} // closed when the connection has ended
+}
+
+func (s *Supervisor) watch(ctx context.Context, n container.Name) (*watch, error) {
+	conn, err := dial(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, err
 	}
 	var path dbus.ObjectPath
-	if err := manager.Call("org.freedesktop.systemd1.Manager.LoadUnit", 0, s.unit(n)).Store(&path); err != nil {
-		release()
-		return nil, nil, fmt.Errorf("load unit %s: %w", s.unit(n), err)
-	}
-	err = conn.AddMatchSignal(dbus.WithMatchObjectPath(path), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
-		dbus.WithMatchMember("PropertiesChanged"))
+	err = conn.Object(manager, managerPath).CallWithContext(ctx, manager+".Manager.LoadUnit", 0, s.unit(n)).Store(&path)
 	if err != nil {
-		release()
-		return nil, nil, err
+		conn.Close()
+		return nil, errors.Join(context.Cause(ctx), fmt.Errorf("load unit %s: %w", s.unit(n), err))
 	}
-	c := make(chan *dbus.Signal, 64)
-	conn.Signal(c)
-	return c, release, nil
+	// For a bus; systemd itself knows neither, and sends all there is.
+	_ = conn.Object(manager, managerPath).CallWithContext(ctx, manager+".Manager.Subscribe", 0).Err
+	_ = conn.AddMatchSignalContext(ctx, dbus.WithMatchObjectPath(path), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"))
+	signals := make(chan *dbus.Signal, 16)
+	conn.Signal(signals)
+	w := &watch{conn, make(chan struct{}, 1), make(chan struct{})}
+	w.changed <- struct{}{} // what was seen before is old
+	go w.hear(path, signals)
+	return w, nil
 }
+
+func (w *watch) hear(path dbus.ObjectPath, signals <-chan *dbus.Signal) {
+	defer close(w.ended)
+	for sig := range signals {
+		if sig.Path != path {
+			continue
+		}
+		select {
+		case w.changed <- struct{}{}:
+		default: // nobody has looked since the last one
+		}
+	}
+}
+
+// Next returns when something has changed since the last call.
+func (w *watch) Next(ctx context.Context) error {
+	select {
+	case <-w.changed:
+		return nil
+	case <-w.ended:
+		return errors.New("systemd has closed the connection: it was restarted")
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close ends the watch.
+func (w *watch) Close() { w.conn.Close() }

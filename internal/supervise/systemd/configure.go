@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/dbus"
@@ -42,7 +43,11 @@ func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 	if err != nil {
 		return err
 	}
-	dropIn, err := writeIfChanged(s.dropIn(rec.Name), DropInText(s.Paths, rec))
+	patient := *rec
+	if updatesOffline(s.Paths, rec) {
+		patient.Spec.TimeoutStartSec = container.Infinity
+	}
+	dropIn, err := writeIfChanged(s.dropIn(rec.Name), DropInText(s.Paths, &patient))
 	if err != nil {
 		return err
 	}
@@ -50,6 +55,20 @@ func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 		return nil
 	}
 	return s.reload(ctx)
+}
+
+// updatesOffline reports whether the guest is going to install an update while
+// it boots; see systemd.offline-updates(7). That berth run asks for more time
+// then is not enough: systemd forgets it when it reads its units again.
+func updatesOffline(p state.Paths, rec *state.Record) bool {
+	upper := filepath.Join(p.Container(rec.Name), state.Changes, "upper")
+	for _, mark := range []string{"system-update", "etc/system-update"} {
+		info, err := os.Lstat(filepath.Join(upper, mark))
+		if err == nil && info.Mode()&os.ModeCharDevice == 0 { // that would be a whiteout
+			return !rec.Spec.Ephemeral
+		}
+	}
+	return false
 }
 
 func (s *Supervisor) reload(ctx context.Context) error {
@@ -87,6 +106,22 @@ func writeIfChanged(path, text string) (changed bool, err error) {
 		return false, err
 	}
 	return true, os.Rename(staging, path)
+}
+
+// SetLimits implements supervise.Limiter: now, and in the drop-in for later.
+func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
+	ctx := context.Background()
+	rec, err := state.ReadRecord(s.Paths.Container(n))
+	if err != nil {
+		return err
+	}
+	if err := s.configure(ctx, rec); err != nil {
+		return err
+	}
+	if err := s.conn.SetUnitPropertiesContext(ctx, s.unit(n), true, properties(l)...); err != nil && !noSuchUnit(err) {
+		return fmt.Errorf("limit unit: %w", err)
+	}
+	return state.SetLostLimits(s.Paths.Run(n), lostLimits(s.Cgroups, l))
 }
 
 // properties are limits for a running unit. What is not limited is set to
@@ -127,22 +162,31 @@ func (s *Supervisor) Forget(n container.Name) error {
 	return errors.Join(os.RemoveAll(dir), s.reload(context.Background()))
 }
 
-// Kept implements supervise.Keeper.
+// Kept implements supervise.Keeper: units that are not at rest, and runtime
+// directories.
 func (s *Supervisor) Kept() ([]container.Name, error) {
-	units, err := s.conn.ListUnitsByPatternsContext(context.Background(), nil, []string{s.Paths.Instance() + "@*.service"})
+	units, err := s.conn.ListUnitsByPatternsContext(context.Background(), []string{"active", "activating", "deactivating"},
+		[]string{s.Paths.Instance() + "@*.service"})
 	if err != nil {
 		return nil, fmt.Errorf("list units: %w", err)
 	}
-	var out []container.Name
+	entries, err := os.ReadDir(s.Paths.Runs())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var found []string
 	for _, u := range units {
-		instance := strings.TrimSuffix(strings.TrimPrefix(u.Name, s.Paths.Instance()+"@"), ".service")
-		if n, err := container.ParseName(unescape(instance)); err == nil {
+		found = append(found, unescape(strings.TrimSuffix(strings.TrimPrefix(u.Name, s.Paths.Instance()+"@"), ".service")))
+	}
+	for _, e := range entries {
+		found = append(found, e.Name())
+	}
+	slices.Sort(found)
+	var out []container.Name
+	for _, f := range slices.Compact(found) {
+		if n, err := container.ParseName(f); err == nil {
 			out = append(out, n)
 		}
 	}
 	return out, nil
 }
-
-// RestoreSettings implements supervise.Keeper: the machine's settings are
-// those of its owner.
-func (s *Supervisor) RestoreSettings() error { return nil }

@@ -2,53 +2,80 @@ package systemd
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/dbus"
+
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/process"
+	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // observation is what the properties of a unit say of its container; see
 // org.freedesktop.systemd1(5).
 func (s *Supervisor) observation(n container.Name, props map[string]any) supervise.Observation {
-	active, sub := text(props, "ActiveState"), text(props, "SubState")
-	o := supervise.Observation{State: stateOf(active, sub, hasJob(props)), Restarts: int(number(props, "NRestarts"))}
-	if usec := number(props, "StateChangeTimestamp"); usec > 0 {
-		o.Since = time.UnixMicro(int64(usec))
+	active := text(props, "ActiveState")
+	job := hasJob(props) && (active == "inactive" || active == "failed") && s.hasJobOf(n, "start", "restart")
+	o := supervise.Observation{State: stateOf(active, job), Since: when(props, "StateChangeTimestamp")}
+	if !o.State.Alive() {
+		return s.ended(n, o.State, props)
 	}
-	switch o.State {
-	case container.Failed, container.Restarting, container.Stopping:
-		o.TimedOut = text(props, "Result") == "timeout"
-		o.Reason = reasonOf(text(props, "Result"), int(number(props, "ExecMainStatus")))
-	case container.Stopped:
-		return s.ended(n)
-	}
-	if text(props, "FreezerState") == "frozen" || o.State == container.Running && s.frozen(props) {
-		o.State = container.Paused
+	t, err := readTally(s.tallyFile(n))
+	if o.Restarts = t.Restarts; err == nil && t.Waiting && o.State == container.Starting {
+		o.State, o.Reason = container.Restarting, t.Reason
+		return o
 	}
 	o.Leader, o.Started = leaderOf(int(number(props, "MainPID")))
+	switch {
+	case o.State != container.Running:
+	case o.Leader == 0: // it has ended, which systemd-nspawn is about to tell
+		o.State = container.Stopping
+	case s.frozen(props):
+		o.State = container.Paused
+	}
 	return o
 }
 
-// ended is a container whose unit is not active.
-func (s *Supervisor) ended(n container.Name) supervise.Observation {
-	o := supervise.Observation{State: container.Stopped}
-	if f, err := s.readFailure(n); err == nil && f != nil {
-		o = supervise.Observation{State: f.State, Since: f.Since, Reason: f.Reason, TimedOut: f.TimedOut}
+// ended is a container whose unit is not active. Why it failed is what was
+// kept, or else what the unit tells.
+func (s *Supervisor) ended(n container.Name, st container.State, props map[string]any) supervise.Observation {
+	f, err := state.ReadFailure(s.Paths.Container(n))
+	if result := text(props, "Result"); st == container.Failed && (f == nil || err != nil) {
+		status := strconv.FormatUint(number(props, "ExecMainStatus"), 10)
+		f = &state.Failure{Since: when(props, "InactiveEnterTimestamp"), Reason: reasonOf(result, status)}
 	}
-	_, err := os.Lstat(s.Paths.Run(n))
+	o := supervise.Ended(f)
+	_, err = os.Lstat(s.Paths.Run(n))
 	o.Leftover = err == nil
 	return o
+}
+
+// wasReady reports whether the guest was ready in this run of the unit, or in
+// the last one.
+func wasReady(props map[string]any) bool {
+	ready := number(props, "ActiveEnterTimestampMonotonic")
+	return ready != 0 && ready >= number(props, "InactiveExitTimestampMonotonic")
 }
 
 func (s *Supervisor) frozen(props map[string]any) bool {
 	path := text(props, "ControlGroup")
 	return path != "" && s.Cgroups.Group(strings.TrimPrefix(path, "/")).Frozen()
+}
+
+// hasJobOf reports whether a job of one of these types for the unit waits or
+// runs; see JobType in org.freedesktop.systemd1(5).
+func (s *Supervisor) hasJobOf(n container.Name, types ...string) bool {
+	jobs, err := s.conn.ListJobsContext(context.Background())
+	return err == nil && slices.ContainsFunc(jobs, func(j dbus.JobStatus) bool {
+		return j.Unit == s.unit(n) && slices.Contains(types, j.JobType)
+	})
 }
 
 // hasJob reports whether a job for the unit waits or runs.
@@ -61,53 +88,38 @@ func hasJob(props map[string]any) bool {
 	return id != 0
 }
 
-func stateOf(active, sub string, job bool) container.State {
+// stateOf is the state of a unit; job tells whether one to start it waits.
+func stateOf(active string, job bool) container.State {
 	switch active {
-	case "inactive", "failed":
-		if job { // which can only be one to start it
-			return container.Starting
-		}
 	case "active", "reloading", "refreshing":
 		return container.Running
 	case "activating":
-		if strings.HasPrefix(sub, "auto-restart") {
-			return container.Restarting
-		}
 		return container.Starting
 	case "deactivating":
 		return container.Stopping
 	}
-	if active == "failed" {
+	switch {
+	case job:
+		return container.Starting
+	case active == "failed":
 		return container.Failed
 	}
 	return container.Stopped
 }
 
-// reasonOf is the result of a unit in words.
-func reasonOf(result string, status int) string {
-	switch result {
-	case "exit-code":
-		return fmt.Sprintf("systemd-nspawn ended with status %d", status)
-	case "signal", "core-dump":
-		return fmt.Sprintf("systemd-nspawn was ended by signal %d", status)
-	case "oom-kill":
-		return "the kernel killed it for want of memory"
-	case "success":
-		return ""
-	case "timeout":
-		return "the guest did not say READY=1 in time, or did not shut down in time"
-	case "start-limit-hit":
-		return "it was started too often in a short time"
+// leaderOf is the guest's init, as the child of systemd-nspawn that is in
+// another PID namespace; 0 where there is none. The kernel may leave a child out
+// while another one ends, so that none is looked for again.
+func leaderOf(nspawn int) (pid int, started uint64) {
+	for range 3 {
+		if pid, started = childOf(nspawn); pid != 0 || nspawn <= 0 {
+			break
+		}
 	}
-	return result
+	return pid, started
 }
 
-// leaderOf is the guest's init, as the child of systemd-nspawn that is in
-// another PID namespace.
-func leaderOf(nspawn int) (pid int, started uint64) {
-	if nspawn <= 0 {
-		return 0, 0
-	}
+func childOf(nspawn int) (pid int, started uint64) {
 	own, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", nspawn))
 	if err != nil {
 		return 0, 0
@@ -127,6 +139,14 @@ func leaderOf(nspawn int) (pid int, started uint64) {
 		}
 	}
 	return 0, 0
+}
+
+// when is a time that the kernel's clock of the day had.
+func when(props map[string]any, key string) time.Time {
+	if usec := number(props, key); usec > 0 {
+		return time.UnixMicro(int64(usec))
+	}
+	return time.Time{}
 }
 
 // text and number read a property of any type that D-Bus may have sent.

@@ -7,24 +7,29 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
+	godbus "github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/inotify"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
-// Supervisor implements supervise.Supervisor, Killer, Freezer, Limiter and
-// Keeper.
+// Supervisor implements supervise.Supervisor, Killer, Freezer, Limiter,
+// Recorder, Keeper and Installer.
 type Supervisor struct {
 	Paths   state.Paths
 	Program string // the berth that units run
 	Cgroups cgroup.Hierarchies
 	conn    *dbus.Conn
+	jobs    sync.Map // by name: the result of the last job to start it, as <-chan string
 }
 
 // New connects to systemd.
@@ -33,9 +38,9 @@ func New(ctx context.Context, paths state.Paths, h cgroup.Hierarchies) (*Supervi
 	if err != nil {
 		return nil, err
 	}
-	conn, err := dbus.NewWithContext(ctx)
+	conn, err := dbus.NewConnection(func() (*godbus.Conn, error) { return dial(ctx) })
 	if err != nil {
-		return nil, fmt.Errorf("connect to systemd: %w", err)
+		return nil, err
 	}
 	return &Supervisor{Paths: paths, Program: program, Cgroups: h, conn: conn}, nil
 }
@@ -48,17 +53,52 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.forgetFailure(n), s.configure(ctx, rec)); err != nil {
+	if err := errors.Join(s.cleanUp(ctx, n), s.configure(ctx, rec)); err != nil {
 		return err
 	}
-	if err := s.conn.ResetFailedUnitContext(ctx, s.unit(n)); err != nil && !noSuchUnit(err) {
-		return fmt.Errorf("reset unit: %w", err)
-	}
-	if _, err := s.conn.StartUnitContext(ctx, s.unit(n), "replace", nil); err != nil {
+	result := make(chan string, 1)
+	if _, err := s.conn.StartUnitContext(ctx, s.unit(n), "replace", result); err != nil {
 		return fmt.Errorf("start unit: %w", err)
 	}
+	s.jobs.Store(n, (<-chan string)(result))
 	return nil
 }
+
+// takeJob is the result to come of the job with which this process started n;
+// nil where there is none.
+func (s *Supervisor) takeJob(n container.Name) <-chan string {
+	v, ok := s.jobs.LoadAndDelete(n)
+	if !ok {
+		return nil
+	}
+	return v.(<-chan string)
+}
+
+// missingDependency names what the unit of n needs and does not have, such as
+// the mount of a bind's source.
+func (s *Supervisor) missingDependency(ctx context.Context, n container.Name) error {
+	props, err := s.conn.GetAllPropertiesContext(ctx, s.unit(n))
+	if err != nil {
+		return err
+	}
+	needs, _ := props["Requires"].([]string)
+	var missing []string
+	for _, unit := range needs {
+		p, err := s.conn.GetUnitPropertyContext(ctx, unit, "ActiveState")
+		if err != nil {
+			continue
+		}
+		if active, _ := p.Value.Value().(string); active == "failed" || active == "inactive" {
+			missing = append(missing, unit)
+		}
+	}
+	return &container.Error{Err: fmt.Errorf("what it needs of the host could not be started: %s", strings.Join(missing, ", ")),
+		Hint: "systemctl status " + strings.Join(missing, " ")}
+}
+
+// unitStopLimit is the time that systemd gives a guest to shut down: that of
+// TimeoutStopSec in the template.
+const unitStopLimit = 90 * time.Second
 
 // Stop implements supervise.Supervisor.
 func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Duration) error {
@@ -67,49 +107,120 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 	}
 	if limit > 0 {
 		within, cancel := context.WithTimeout(ctx, limit)
-		err := s.stopJob(within, n)
+		err := s.shutDown(within, n, limit)
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return errors.Join(err, s.cleanUp(ctx, n))
+			return errors.Join(err, s.leave(ctx, n))
 		}
 	}
 	if err := s.Kill(ctx, n); err != nil {
 		return err
 	}
-	return errors.Join(s.stopJob(ctx, n), s.cleanUp(ctx, n))
+	return errors.Join(s.stopJob(ctx, n), s.leave(ctx, n))
 }
+
+// shutDown asks the guest to end, and waits.
+func (s *Supervisor) shutDown(ctx context.Context, n container.Name, limit time.Duration) error {
+	if limit > unitStopLimit { // systemd would kill it before that
+		p, err := s.conn.GetServicePropertyContext(ctx, s.unit(n), "MainPID")
+		if err != nil {
+			return err
+		}
+		nspawn, _ := p.Value.Value().(uint32)
+		s.halt(ctx, n, int(nspawn))
+		if _, err := s.Await(ctx, n, func(o supervise.Observation) bool { return o.Leader == 0 }); err != nil {
+			return err
+		}
+	}
+	return s.stopJob(ctx, n)
+}
+
+// askAgain is the time after which a guest that was just starting is asked
+// again to shut down: its init loses signals that come before it listens.
+const askAgain = 250 * time.Millisecond
 
 // stopJob stops the unit and waits for the end of the job.
 func (s *Supervisor) stopJob(ctx context.Context, n container.Name) error {
-	done := make(chan string, 1)
-	if _, err := s.conn.StopUnitContext(ctx, s.unit(n), "replace", done); noSuchUnit(err) {
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("stop unit: %w", err)
-	}
-	select {
-	case result := <-done:
-		if result != "done" {
-			return fmt.Errorf("stop unit %s: its job ended with %q", s.unit(n), result)
+	result := "canceled"
+	for tries := 0; result == "canceled" && tries < 5; tries++ { // by somebody's systemctl start
+		done := make(chan string, 1)
+		_, err := s.conn.StopUnitContext(ctx, s.unit(n), "replace", done)
+		if noSuchUnit(err) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("stop unit: %w", err)
 		}
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+		if result, err = s.stopResult(ctx, n, done); err != nil {
+			return err
+		}
+	}
+	if result != "done" {
+		return fmt.Errorf("stop unit %s: its job ended with %q", s.unit(n), result)
+	}
+	return nil
+}
+
+// stopResult waits for the result of a job to stop. A guest that was not ready
+// when it was asked to shut down may not have heard, and is asked again.
+func (s *Supervisor) stopResult(ctx context.Context, n container.Name, done <-chan string) (string, error) {
+	for {
+		select {
+		case result := <-done:
+			return result, nil
+		case <-time.After(askAgain):
+			if props, err := s.conn.GetAllPropertiesContext(ctx, s.unit(n)); err == nil && !wasReady(props) {
+				s.halt(ctx, n, int(number(props, "MainPID")))
+			}
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
 	}
 }
 
-// cleanUp removes what is left of a container that does not run.
+// halt asks the init of nspawn's guest to shut down. One that is not there is
+// not asked, and one that does not listen may be asked again.
+func (s *Supervisor) halt(ctx context.Context, n container.Name, nspawn int) {
+	launched, err := state.ReadLaunched(s.Paths.Run(n))
+	if err != nil {
+		return
+	}
+	pid, started := leaderOf(nspawn)
+	g, err := guest.Open(pid, started, s.Cgroups)
+	if err != nil {
+		return
+	}
+	defer g.Close()
+	ctx, cancel := context.WithTimeout(ctx, resend)
+	defer cancel()
+	_, _ = g.Halt(ctx, launched.Init)
+}
+
+// leave cleans up behind a container that does not run any more.
+func (s *Supervisor) leave(ctx context.Context, n container.Name) error {
+	if ctx.Err() != nil {
+		return nil // it may still run
+	}
+	return errors.Join(s.cleanUp(ctx, n), s.RestoreSettings())
+}
+
+// cleanUp makes a container that does not run one that never has.
 func (s *Supervisor) cleanUp(ctx context.Context, n container.Name) error {
 	if err := s.conn.ResetFailedUnitContext(ctx, s.unit(n)); err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("reset unit: %w", err)
 	}
-	return errors.Join(state.RemoveTree(s.Paths.Run(n)), s.forgetFailure(n))
+	return errors.Join(state.RemoveTree(s.Paths.Run(n)), state.RemoveFailure(s.Paths.Container(n)))
 }
 
-// Kill implements supervise.Killer.
+// Kill implements supervise.Killer. That the unit is to stop is said first, so
+// that nothing is started again.
 func (s *Supervisor) Kill(ctx context.Context, n container.Name) error {
+	if _, err := s.conn.StopUnitContext(ctx, s.unit(n), "replace", nil); noSuchUnit(err) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("stop unit: %w", err)
+	}
 	err := s.conn.KillUnitWithTarget(ctx, s.unit(n), dbus.All, int32(unix.SIGKILL))
-	if err != nil && !noSuchUnit(err) && !strings.Contains(err.Error(), "No process") && !strings.Contains(err.Error(), "not loaded") {
+	if err != nil && !noSuchUnit(err) && !strings.Contains(err.Error(), "No process") {
 		return fmt.Errorf("kill unit: %w", err)
 	}
 	return nil
@@ -126,19 +237,6 @@ func (s *Supervisor) Freeze(n container.Name, on bool) error {
 		return nil
 	}
 	return err
-}
-
-// SetLimits implements supervise.Limiter: now, and in the drop-in for later.
-func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
-	ctx := context.Background()
-	rec, err := state.ReadRecord(s.Paths.Container(n))
-	if err != nil {
-		return err
-	}
-	if err := s.configure(ctx, rec); err != nil {
-		return err
-	}
-	return s.conn.SetUnitPropertiesContext(ctx, s.unit(n), true, properties(l)...)
 }
 
 // Usage implements supervise.Limiter.
@@ -163,6 +261,9 @@ func (s *Supervisor) group(n container.Name) (*cgroup.Group, error) {
 	g := s.Cgroups.Group(strings.TrimPrefix(path, "/"))
 	return &g, nil
 }
+
+// RestoreSettings implements supervise.Keeper.
+func (s *Supervisor) RestoreSettings() error { return inotify.Restore(s.Cgroups, 0) }
 
 // noSuchUnit reports whether systemd does not know a unit, which then is not
 // running either.

@@ -29,15 +29,14 @@ func unescape(instance string) string { return strings.ReplaceAll(instance, `\x2
 // ownUnit reports whether a unit is of some berth.
 func ownUnit(unit string) bool {
 	instance, _, ok := strings.Cut(unit, "@")
-	return ok && (instance == "berth" || strings.HasPrefix(instance, "berth-"))
+	return ok && state.IsInstance(instance)
 }
 
 // TemplateText is the content of the template unit, for the berth at program.
 func TemplateText(paths state.Paths, program string) string {
-	self, cleanUp := quote(program), "RuntimeDirectory=berth/containers/%I\nRuntimeDirectoryMode=0700\n"
+	berth := quoteArg(program)
 	if paths.Root != "/" {
-		self += " --root " + quote(paths.Root)
-		cleanUp = "ExecStopPost=rm -rf --one-file-system " + quote(paths.Runs()+"/") + "%I\n"
+		berth += " --root " + quoteArg(paths.Root)
 	}
 	return `[Unit]
 Description=Container %I
@@ -45,30 +44,41 @@ Documentation=man:berth(1)
 After=network.target systemd-machined.service
 PartOf=machines.target
 Before=machines.target
+# For a guest that cannot even begin; others wait longer and longer.
+StartLimitIntervalSec=10s
+StartLimitBurst=20
 
 [Service]
 # systemd-nspawn takes the place of berth, and passes the guest's READY=1 on.
 Type=notify
 NotifyAccess=main
-ExecStart=` + self + ` run %I
+ExecStart=` + berth + ` run %I
 # For inits that systemd-nspawn has no signal for.
-ExecStop=-` + self + ` halt %I
-` + cleanUp + `# What the root is made of is mounted for this unit alone.
+ExecStop=-` + berth + ` halt %I
+# Decides whether a guest that failed is started again, and cleans up.
+ExecStopPost=-` + berth + ` settle %I
+# What the root is made of is mounted for this unit alone.
 PrivateMounts=yes
 Slice=machine.slice
 Delegate=yes
 TasksMax=16384
+OOMPolicy=continue
 # The guest's init is asked to shut down, by systemd-nspawn.
 KillMode=mixed
 TimeoutStopSec=90s
+# One that is not ready in time is killed.
+TimeoutStartFailureMode=kill
 Restart=on-failure
-RestartSec=1s
+RestartSec=100ms
 RestartForceExitStatus=133
 SuccessExitStatus=133
 DevicePolicy=closed
 DeviceAllow=char-pts rw
 DeviceAllow=/dev/net/tun rwm
+# Of the console, of which the guest cannot pretend anything.
+StandardOutput=journal
 SyslogIdentifier=berth-%I
+SyslogLevelPrefix=no
 `
 }
 
@@ -87,9 +97,17 @@ func DropInText(paths state.Paths, rec *state.Record) string {
 		fmt.Fprintf(&b, "After=%s\n", Unit(paths, d))
 	}
 	b.WriteString("\n[Service]\n")
+	fmt.Fprintf(&b, "LogExtraFields=%s=%s\n", idField, rec.MachineID)
 	fmt.Fprintf(&b, "TimeoutStartSec=%s\n", startLimit(rec.Spec.TimeoutStartSec))
 	for _, l := range limitLines(rec.Spec.Limits) {
 		b.WriteString(l + "\n")
+	}
+	for _, c := range rec.Spec.Credentials {
+		setting := "LoadCredential"
+		if c.Encrypted {
+			setting = "LoadCredentialEncrypted"
+		}
+		fmt.Fprintf(&b, "%s=%s:%s\n", setting, c.ID, strings.ReplaceAll(c.Path, "%", "%%"))
 	}
 	for _, d := range rec.Spec.AllowedDevices {
 		modifier := d.Modifier
@@ -130,10 +148,13 @@ func limitLines(l container.Limits) []string {
 	return out
 }
 
+// quoteArg protects a word of a command line, where dollars would be variables.
+func quoteArg(s string) string { return quote(strings.ReplaceAll(s, "$", "$$")) }
+
 // quote protects a word in a unit file; see systemd.syntax(7). Per cent signs
-// would be specifiers, and dollars variables.
+// would be specifiers.
 func quote(s string) string {
-	s = strings.NewReplacer("%", "%%", "$", "$$", `\`, `\\`, `"`, `\"`).Replace(s)
+	s = strings.NewReplacer("%", "%%", `\`, `\\`, `"`, `\"`).Replace(s)
 	if strings.ContainsAny(s, " \t\"';\\") {
 		return `"` + s + `"`
 	}
@@ -146,13 +167,12 @@ func AutostartText(program string) string {
 	return `[Unit]
 Description=Containers that start at boot
 Documentation=man:berth(1)
-After=network.target dbus.service
-Wants=network.target
+After=network.target remote-fs.target dbus.service systemd-machined.service
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=` + quote(program) + ` start --autostart
+ExecStart=` + quoteArg(program) + ` start --autostart
 TimeoutStartSec=infinity
 
 [Install]

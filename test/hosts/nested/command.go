@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,14 @@ func (h *Host) Command(ctx context.Context, env []string, args ...string) *exec.
 	}
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
+}
+
+// CommandBeside is a command in a running host that does not end when the
+// host's D-Bus is restarted: it is no service, and in no control group of the
+// host.
+func (h *Host) CommandBeside(ctx context.Context, env []string, args ...string) *exec.Cmd {
+	plain := []string{"env", "-i", "HOME=/root", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	return exec.CommandContext(ctx, "nsenter", h.enter(slices.Concat(plain, env, args)...)...)
 }
 
 // enter are arguments of nsenter(1).

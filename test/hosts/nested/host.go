@@ -39,13 +39,11 @@ type Host struct {
 	dir     string // all of it, with its lock
 	lock    *state.Lock
 	group   cgroup.Group
-	release func() error // of the machine's settings
-	running *machine     // nil while it is off
+	cgroups cgroup.Hierarchies
+	running *machine // nil while it is off
 }
 
-// directories of hosts, and their control groups, have this in front. berth
-// counts what is in a group with such a name as containers, so that it does
-// not take from hosts what it raised for guests.
+// directories of hosts have this in front.
 const prefix = "berth-hosts-"
 
 // New unpacks a host. It is off, and has to be closed, whatever happens.
@@ -64,7 +62,7 @@ func New(ctx context.Context, o Options) (_ *Host, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{Options: o, dir: dir, group: groupOf(hierarchies, dir), release: func() error { return nil }}
+	h := &Host{Options: o, dir: dir, group: groupOf(hierarchies, dir), cgroups: hierarchies}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.Close())
@@ -79,7 +77,7 @@ func New(ctx context.Context, o Options) (_ *Host, err error) {
 	if err := h.group.Child(o.Name).Create(); err != nil {
 		return nil, err
 	}
-	if h.release, err = raiseInotify(hierarchies); err != nil {
+	if err := raiseInotify(hierarchies); err != nil {
 		return nil, err
 	}
 	out, err := exec.CommandContext(ctx, "tar", "-C", h.root(), "--numeric-owner", "--xattrs", "--xattrs-include=*", "-xf", o.Tree).CombinedOutput()
@@ -98,7 +96,7 @@ func (h *Host) Close() error {
 	if h.running != nil {
 		errs = append(errs, h.PowerOff(context.Background()))
 	}
-	errs = append(errs, remove(h.dir, h.group), h.release())
+	errs = append(errs, remove(h.dir, h.group), lowerInotify(h.cgroups))
 	if h.lock != nil {
 		h.lock.Unlock()
 	}
@@ -113,7 +111,11 @@ func remove(dir string, group cgroup.Group) error {
 	return errors.Join(group.Remove(), os.RemoveAll(dir))
 }
 
-func groupOf(h cgroup.Hierarchies, dir string) cgroup.Group { return h.Group(filepath.Base(dir)) }
+// groupOf is the control group of the host in dir, as if that were a root of
+// berth: what berth raises for guests, it does not take from hosts then.
+func groupOf(h cgroup.Hierarchies, dir string) cgroup.Group {
+	return h.Group(state.Paths{Root: dir}.Instance())
+}
 
 func lockFile(dir string) string { return filepath.Join(dir, "lock") }
 
