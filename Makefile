@@ -5,7 +5,7 @@ export CGO_ENABLED = 0
 HOST = systemd-nspawn=systemd-container mmdebstrap=mmdebstrap
 TEST = $(HOST) xz=xz-utils zstd=zstd
 
-.PHONY: build demo demo-clean test e2e bench lint docs
+.PHONY: build demo demo-clean test unit e2e bench lint docs
 
 build:
 	go build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/berth ./cmd/berth
@@ -18,14 +18,17 @@ demo-clean: build
 	@examples/hello/clean.sh
 
 # Unit, golden and script tests, fuzz seeds, and end to end with real guests.
-test:
-	@scripts/need $(TEST)
-	go vet -tags e2e ./...
-	go test -tags e2e -timeout 20m ./...
+test: unit e2e
 
-e2e:
+unit:
 	@scripts/need $(TEST)
-	go test -tags e2e -count=1 -timeout 20m ./test/e2e
+	go vet -tags e2e,inside ./...
+	go test -tags e2e -timeout 20m $$(go list ./... | grep -v /test/e2e$$)
+
+# The end-to-end suite on this machine, and on nested machines with systemd.
+e2e:
+	@scripts/need $(TEST) nsenter=util-linux
+	go run ./test/hosts
 
 bench: build
 	@scripts/need $(TEST) nsenter=util-linux

@@ -1,15 +1,17 @@
-// Command hosts runs the end-to-end suite on hosts with systemd as PID 1: on
-// Debian 12, 13 and sid, each a machine nested inside this one; see package
-// nested. It needs root, mmdebstrap, systemd-nspawn, nsenter and a Debian
-// mirror, and ends with one line a host:
+// Command hosts runs the end-to-end suite on this machine, with the embedded
+// supervisor, and on hosts with systemd as PID 1: on Debian 12, 13 and sid,
+// each a machine nested inside this one; see package nested. There the suite
+// of faults follows; see package inside. It needs root, mmdebstrap,
+// systemd-nspawn, nsenter and a Debian mirror, and ends with one line a host:
 //
 //	go run ./test/hosts
-//	debian12 32 passed, 0 failed
-//	debian13 32 passed, 0 failed
-//	sid 32 passed, 0 failed
+//	embedded 50 passed, 0 failed
+//	debian12 60 passed, 0 failed
+//	debian13 60 passed, 0 failed
+//	sid 60 passed, 0 failed
 //
-// With arguments it runs these as a command on each host instead, where berth
-// is installed and the test's image is in the cache:
+// With arguments it runs these as a command on each nested host instead, where
+// berth is installed and the test's image is in the cache:
 //
 //	go run ./test/hosts -hosts sid -- berth doctor
 //
@@ -26,6 +28,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,8 +37,10 @@ import (
 
 // options are the flags and what the environment says.
 type options struct {
-	hosts      []nested.Distribution
+	hosts      []string
+	jobs       int
 	run        string
+	suite      string
 	supervisor string
 	timeout    time.Duration
 	verbose    bool
@@ -78,7 +83,9 @@ func parseFlags(args []string) (options, error) {
 	f := flag.NewFlagSet("hosts", flag.ContinueOnError)
 	f.StringVar(&names, "hosts", strings.Join(allNames(), ","), "the hosts, in this order")
 	f.StringVar(&o.run, "run", "", "run only the tests that match the `REGEXP`, as go test does")
-	f.StringVar(&o.supervisor, "supervisor", "embedded", "`NAME` of the supervisor: embedded or systemd")
+	f.IntVar(&o.jobs, "jobs", 2, "the `NUMBER` of hosts at a time")
+	f.StringVar(&o.supervisor, "supervisor", "", "`NAME` of the supervisor on nested hosts, embedded or systemd, instead of what berth chooses")
+	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e or faults")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "the time that the suite may take on one host")
 	f.BoolVar(&o.verbose, "v", false, "show all that the suite says, not just what is about failures")
 	if err := f.Parse(args); err != nil {
@@ -86,17 +93,21 @@ func parseFlags(args []string) (options, error) {
 	}
 	o.command = f.Args()
 	for name := range strings.SplitSeq(names, ",") {
-		i := slices.Index(allNames(), name)
-		if i < 0 {
+		if !slices.Contains(allNames(), name) {
 			return o, fmt.Errorf("there is no host %q, but %s", name, strings.Join(allNames(), ", "))
 		}
-		o.hosts = append(o.hosts, nested.Distributions()[i])
+		if name != thisMachine || len(o.command) == 0 {
+			o.hosts = append(o.hosts, name)
+		}
 	}
 	return o, nil
 }
 
+// thisMachine is the name of the machine that hosts are nested in.
+const thisMachine = "embedded"
+
 func allNames() []string {
-	var names []string
+	names := []string{thisMachine}
 	for _, d := range nested.Distributions() {
 		names = append(names, d.Name)
 	}
@@ -118,16 +129,24 @@ func runAll(ctx context.Context, o options) (ok bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	var closing []string
-	ok = true
-	for _, d := range o.hosts {
-		if ctx.Err() != nil {
-			return false, context.Cause(ctx)
-		}
-		line, good := b.on(ctx, d)
-		closing = append(closing, line)
-		ok = ok && good
+	if err := b.cacheImages(ctx); err != nil {
+		return false, err
 	}
+	closing, good := make([]string, len(o.hosts)), make([]bool, len(o.hosts))
+	slots := make(chan struct{}, max(1, o.jobs))
+	var wg sync.WaitGroup
+	for i, name := range o.hosts {
+		slots <- struct{}{}
+		wg.Go(func() {
+			closing[i], good[i] = b.on(ctx, name)
+			<-slots
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	ok = !slices.Contains(good, false)
 	if len(o.command) == 0 {
 		fmt.Println(strings.Join(closing, "\n"))
 	}

@@ -43,7 +43,7 @@ func newBench(ctx context.Context, o options) (_ *workbench, err error) {
 // Close removes the programs.
 func (b *workbench) Close() error { return os.RemoveAll(b.dir) }
 
-// build makes berth, the suite, and the init of the suite's tiny guest.
+// build makes berth, the suites, and the init of the suite's tiny guest.
 func (b *workbench) build(ctx context.Context) error {
 	berth := []string{"go", "build", "-o", b.program("berth"), "github.com/berth-containers/berth/cmd/berth"}
 	if b.berth != "" {
@@ -52,6 +52,8 @@ func (b *workbench) build(ctx context.Context) error {
 	for _, argv := range [][]string{
 		berth,
 		{"go", "test", "-c", "-tags", "e2e", "-o", b.program("e2e"), "github.com/berth-containers/berth/test/e2e"},
+		{"go", "test", "-c", "-tags", "inside", "-o", b.program("inside"), "github.com/berth-containers/berth/test/hosts/inside"},
+		{"cp", "-r", "examples/hello", b.program("hello")},
 		{"go", "build", "-o", b.program("tinyinit"), "github.com/berth-containers/berth/test/e2e/tinyinit"},
 	} {
 		if err := command(ctx, nil, argv...); err != nil {
@@ -83,23 +85,42 @@ func command(ctx context.Context, env []string, argv ...string) error {
 }
 
 // on does what is to be done on one host, and returns its closing line.
-func (b *workbench) on(ctx context.Context, d nested.Distribution) (closing string, ok bool) {
-	r := &results{host: d.Name, out: os.Stderr, all: b.verbose}
-	if err := b.visit(ctx, d, r); err != nil {
+func (b *workbench) on(ctx context.Context, name string) (closing string, ok bool) {
+	r := &results{host: name, out: os.Stderr, all: b.verbose}
+	visit := b.visit
+	if name == thisMachine {
+		visit = b.stay
+	}
+	if err := visit(ctx, name, r); err != nil {
 		r.problem(err)
 	}
 	return r.closing(), r.ok()
 }
 
+func say(host, what string, begun time.Time) {
+	fmt.Fprintf(os.Stderr, "%s: %s in %.1f s\n", host, what, time.Since(begun).Seconds())
+}
+
+// stay takes the suite through this machine, under the embedded supervisor.
+func (b *workbench) stay(ctx context.Context, name string, r *results) error {
+	defer say(name, "done", time.Now())
+	env := []string{
+		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_CACHE=" + b.cache,
+		"BERTH_TEST_DIR=" + b.options.dir, "BERTH_SUPERVISOR=embedded",
+	}
+	return b.runSuite(ctx, r, func(ctx context.Context, args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, b.program("e2e"), args...)
+		cmd.Env = append(os.Environ(), env...)
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+		cmd.WaitDelay = 30 * time.Second
+		return cmd
+	})
+}
+
 // visit makes a host, uses it, and removes it.
-func (b *workbench) visit(ctx context.Context, d nested.Distribution, r *results) (err error) {
-	say := func(what string, begun time.Time) {
-		fmt.Fprintf(os.Stderr, "%s: %s in %.1f s\n", d.Name, what, time.Since(begun).Seconds())
-	}
+func (b *workbench) visit(ctx context.Context, name string, r *results) (err error) {
+	d := nested.Distributions()[slices.IndexFunc(nested.Distributions(), func(d nested.Distribution) bool { return d.Name == name })]
 	begun := time.Now()
-	if err := b.cacheImages(ctx); err != nil {
-		return err
-	}
 	tree, err := d.Tree(ctx, b.cache)
 	if err != nil {
 		return err
@@ -114,23 +135,52 @@ func (b *workbench) visit(ctx context.Context, d nested.Distribution, r *results
 	defer func() {
 		begun := time.Now()
 		err = errors.Join(err, host.Close())
-		say("removed", begun)
+		say(name, "removed", begun)
 	}()
 	if err := host.CopyIn(b.program("berth"), "/usr/local/bin/berth"); err != nil {
 		return err
 	}
-	say("made", begun)
+	say(name, "made", begun)
 	begun = time.Now()
 	if err := host.Boot(ctx); err != nil {
 		return err
 	}
-	say("booted", begun)
-	begun = time.Now()
-	defer func() { say("done", begun) }()
+	say(name, "booted", begun)
+	defer say(name, "done", time.Now())
 	if len(b.command) > 0 {
 		return b.runCommand(ctx, host)
 	}
-	return b.runSuite(ctx, host, r)
+	if b.suite != "faults" {
+		err = b.runSuite(ctx, r, func(ctx context.Context, args ...string) *exec.Cmd {
+			return host.Command(ctx, b.environment(), append([]string{filepath.Join(programs, "e2e")}, args...)...)
+		})
+	}
+	if err != nil || b.suite == "e2e" || b.run != "" || b.supervisor == "embedded" {
+		return err
+	}
+	return b.runFaults(ctx, host, r)
+}
+
+// runFaults takes the suite of faults through a host, with a boot in between.
+func (b *workbench) runFaults(ctx context.Context, host *nested.Host, r *results) error {
+	for i, part := range []string{"^TestBefore", "^TestAfter"} {
+		if i > 0 {
+			if err := errors.Join(host.PowerOff(ctx), host.Boot(ctx)); err != nil {
+				return err
+			}
+		}
+		ctx, cancel := context.WithTimeout(ctx, b.timeout)
+		cmd := host.CommandBeside(ctx, b.environment(), filepath.Join(programs, "inside"), "-test.v=test2json", "-test.run="+part)
+		cmd.Stdout, cmd.Stderr = r, r
+		before := r.passed + len(r.failed)
+		err := cmd.Run()
+		cancel()
+		r.end()
+		if r.passed+len(r.failed) == before || err != nil && r.ok() {
+			return fmt.Errorf("the suite of faults did not run: %w", err)
+		}
+	}
+	return nil
 }
 
 func (b *workbench) runCommand(ctx context.Context, host *nested.Host) error {
@@ -139,11 +189,12 @@ func (b *workbench) runCommand(ctx context.Context, host *nested.Host) error {
 	return cmd.Run()
 }
 
-func (b *workbench) runSuite(ctx context.Context, host *nested.Host, r *results) error {
+// runSuite takes the end-to-end suite through a host, on which start makes its
+// command.
+func (b *workbench) runSuite(ctx context.Context, r *results, start func(ctx context.Context, args ...string) *exec.Cmd) error {
 	ctx, cancel := context.WithTimeout(ctx, b.timeout+time.Minute) // the suite itself knows better what hangs
 	defer cancel()
-	cmd := host.Command(ctx, b.environment(), filepath.Join(programs, "e2e"),
-		"-test.v=test2json", "-test.run="+b.run, "-test.timeout="+b.timeout.String())
+	cmd := start(ctx, "-test.v=test2json", "-test.run="+b.run, "-test.timeout="+b.timeout.String())
 	cmd.Stdout, cmd.Stderr = r, r
 	err := cmd.Run()
 	r.end()
@@ -161,7 +212,10 @@ func (b *workbench) runSuite(ctx context.Context, host *nested.Host, r *results)
 
 // environment is what the suite gets on a host.
 func (b *workbench) environment() []string {
-	env := []string{"BERTH_TEST_BIN=/usr/local/bin/berth", "BERTH_TEST_TINYINIT=" + programs + "/tinyinit", "BERTH_TEST_CACHE=" + insideCache}
+	env := []string{
+		"BERTH_TEST_BIN=/usr/local/bin/berth", "BERTH_TEST_TINYINIT=" + programs + "/tinyinit", "BERTH_TEST_CACHE=" + insideCache,
+		"BERTH_TEST_KILLS=90", // on this machine it is more
+	}
 	ours := []string{"BERTH_TEST_BIN", "BERTH_TEST_TINYINIT", "BERTH_TEST_CACHE", "BERTH_TEST_DIR"}
 	for _, e := range os.Environ() {
 		key, _, _ := strings.Cut(e, "=")
