@@ -80,11 +80,11 @@ func (r Root) Mount() (Mounted, error) {
 		return m, fmt.Errorf("mount tmpfs on %s: %w", r.Dir, err)
 	}
 	users, layers, err := r.userNamespaces()
-	defer users.Close() // of no file, where it is not needed
-	defer layers.Close()
 	if err != nil {
 		return m, err
 	}
+	defer users.Close() // of no file, where it is not needed
+	defer layers.Close()
 	if err := r.mountOverlay(m.Root, layers); err != nil {
 		return m, err
 	}
@@ -123,8 +123,11 @@ func (r Root) userNamespaces() (users, layers *os.File, err error) {
 	if r.Unmapped {
 		return users, nil, nil
 	}
-	layers, err = namespace.NewUser(guest, namespace.Extent{Inside: r.Users.Size, Outside: 0, Count: 1})
-	return users, layers, err
+	if layers, err = namespace.NewUser(guest, namespace.Extent{Inside: r.Users.Size, Outside: 0, Count: 1}); err != nil {
+		users.Close()
+		return nil, nil, err
+	}
+	return users, layers, nil
 }
 
 // mountOverlay mounts the image and the changes on it at target.
