@@ -18,7 +18,7 @@ demo-clean: build
 	@examples/hello/clean.sh
 
 # Unit, golden and script tests, fuzz seeds, and end to end with real guests.
-test: unit e2e
+test: unit
 
 unit:
 	@scripts/need $(TEST)
