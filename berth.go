@@ -174,6 +174,9 @@ func (h *Host) Autostart() ([]container.Name, error) { return h.engine.Autostart
 // Doctor checks the host.
 func (h *Host) Doctor() []container.Finding { return h.engine.Doctor() }
 
+// Explain says for every key of a spec what this host makes of it.
+func (h *Host) Explain() ([]container.Explanation, error) { return h.engine.Explain() }
+
 // Sweep removes what killed commands left behind, and says what.
 func (h *Host) Sweep(ctx context.Context) ([]string, error) { return h.engine.Sweep(ctx) }
 

@@ -53,6 +53,18 @@ type Limiter interface {
 	Usage(n container.Name) container.Usage
 }
 
+// Carrier is a Supervisor that has systemd carry out keys of a spec.
+type Carrier interface {
+	// Carries says what systemd has for a key, if it has something.
+	Carries(key string) (Carried, bool)
+}
+
+// Carried is what carries out a key.
+type Carried struct {
+	By    string // for people, such as "DeviceAllow= of its unit"
+	Since int    // the first systemd that has it
+}
+
 // Installer is a Supervisor that has parts to install on the machine, so that
 // containers start when it boots.
 type Installer interface {
