@@ -171,8 +171,8 @@ func (h *Host) Uninstall(ctx context.Context) ([]string, error) { return h.engin
 // Autostart are the containers that start when the machine boots.
 func (h *Host) Autostart() ([]container.Name, error) { return h.engine.Autostart() }
 
-// Doctor checks the host.
-func (h *Host) Doctor() []container.Finding { return h.engine.Doctor() }
+// Doctor checks the host. It changes nothing.
+func (h *Host) Doctor(ctx context.Context) []container.Finding { return h.engine.Doctor(ctx) }
 
 // Explain says for every key of a spec what this host makes of it.
 func (h *Host) Explain() ([]container.Explanation, error) { return h.engine.Explain() }

@@ -12,7 +12,7 @@ import (
 var levels = [][]string{
 	{"container"},
 	{"internal/boot"},
-	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit"},
+	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit", "internal/firewall"},
 	{"internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise"},
 	{"internal/image", "internal/transfer"},
 	{"internal/launch"},
@@ -30,6 +30,7 @@ var only = map[string][]string{
 	"container":          {},
 	"internal/boot":      {"container"},
 	"internal/process":   {},
+	"internal/firewall":  {},
 	"internal/namespace": {},
 	"internal/unit":      {},
 	"internal/state":     {"container", "internal/boot"},

@@ -31,7 +31,7 @@ func (a *app) doctorCmd() *cobra.Command {
 					return err
 				}
 			}
-			return a.printFindings(h.Doctor())
+			return a.printFindings(h.Doctor(cmd.Context()))
 		},
 	})
 	c.Flags().BoolVar(&fix, "fix", false, "remove what killed commands left behind")

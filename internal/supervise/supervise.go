@@ -65,6 +65,13 @@ type Carried struct {
 	Since int    // the first systemd that has it
 }
 
+// Registrar is a Supervisor that makes guests known to systemd-machined.
+type Registrar interface {
+	// Machined are the LoadState and ActiveState of systemd-machined, in the
+	// words of org.freedesktop.systemd1(5).
+	Machined(ctx context.Context) (load, active string, err error)
+}
+
 // Installer is a Supervisor that has parts to install on the machine, so that
 // containers start when it boots.
 type Installer interface {

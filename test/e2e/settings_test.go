@@ -141,7 +141,7 @@ func (b *berth) limitsAreLost() {
 	b.has(b.out("status", "web"), "limits.memoryMax, limits.cpuQuota, which")
 	b.run("set", "web", "limits.cpuQuota=", "limits.memoryMax=")
 	is(b, "lost without limits", len(b.status("web").Lost), 0)
-	b.has(b.out("doctor"), "limits that need the controllers memory, cpu, pids have no effect")
+	b.has(b.out("doctor"), "limits.memoryMax, limits.cpuQuota, limits.tasksMax", "have no effect")
 }
 
 // limit reads a limit of a container's control group, in v1 or v2.
