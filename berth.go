@@ -146,8 +146,8 @@ func (h *Host) Copy(ctx context.Context, from, to Place, keepOwners bool) error 
 	return h.engine.Copy(ctx, from, to, transfer.Options{KeepOwners: keepOwners})
 }
 
-// Why tells why a container is as it is, in lines for people.
-func (h *Host) Why(ctx context.Context, n container.Name) ([]string, error) {
+// Why tells why a container is as it is.
+func (h *Host) Why(ctx context.Context, n container.Name) (container.Diagnosis, error) {
 	return h.engine.Why(ctx, n)
 }
 

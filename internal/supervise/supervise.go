@@ -72,6 +72,16 @@ type Registrar interface {
 	Machined(ctx context.Context) (load, active string, err error)
 }
 
+// Witness is a Supervisor that knows more of a container than Observe tells.
+type Witness interface {
+	// Said are the complaints of systemd-nspawn itself in the container's last
+	// run, where they are still known.
+	Said(ctx context.Context, n container.Name) ([]string, error)
+	// GroupPath is the cgroup of the container, such as "/berth/web", as the
+	// kernel has it, or the end of it.
+	GroupPath(n container.Name) string
+}
+
 // Installer is a Supervisor that has parts to install on the machine, so that
 // containers start when it boots.
 type Installer interface {

@@ -108,7 +108,7 @@ func (h *shim) launch(notify string, console *os.File, lost string) (s start) {
 	return s
 }
 
-func (h *shim) stderrFile() string { return filepath.Join(h.Paths.Run(h.name), "stderr") }
+func (h *shim) stderrFile() string { return filepath.Join(h.Paths.Run(h.name), stderrName) }
 
 // stay hears from the guest and the owner until the guest ends.
 func (h *shim) stay(started <-chan start, n *notify) ending {
@@ -221,14 +221,7 @@ func (h *shim) lastWords() string {
 	if err != nil {
 		return ""
 	}
-	var lines []string
-	for line := range strings.Lines(string(b[max(0, len(b)-1000):])) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "berth: ")
-		if line != "" && !strings.Contains(line, harmless) {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "; ")
+	return strings.Join(complaints(b), "; ")
 }
 
 // harmless is part of what systemd-nspawn says where /run is not in memory.
