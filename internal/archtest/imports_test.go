@@ -21,7 +21,7 @@ var levels = [][]string{
 	{"."},
 	{"internal/cli"},
 	{"test/hosts/nested"},
-	{"cmd/berth", "bench", "test/e2e", "test/e2e/tinyinit", "test/hosts"},
+	{"cmd/berth", "bench", "test/e2e", "test/e2e/tinyinit", "test/hosts", "test/packages", "packaging"},
 }
 
 // only are packages that import less than their level would let them: those

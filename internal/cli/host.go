@@ -115,8 +115,15 @@ func (a *app) versionCmd() *cobra.Command {
 	})
 }
 
+// release is the version of the package that this program is in. The linker
+// sets it; see packaging.
+var release string
+
 // buildVersion is the version that this program was built as.
 func buildVersion() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "unknown"

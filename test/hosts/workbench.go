@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -43,22 +44,34 @@ func newBench(ctx context.Context, o options) (_ *workbench, err error) {
 // Close removes the programs.
 func (b *workbench) Close() error { return os.RemoveAll(b.dir) }
 
-// build makes berth, the suite, and the init of the suite's tiny guest.
+// build makes berth, the suites, the init of the tiny guest, and the packages
+// of two versions, of which the second is the newer one. A command needs no
+// packages.
 func (b *workbench) build(ctx context.Context) error {
 	berth := []string{"go", "build", "-o", b.program("berth"), "github.com/berth-containers/berth/cmd/berth"}
 	if b.berth != "" {
 		berth = []string{"cp", "--", b.berth, b.program("berth")}
 	}
-	for _, argv := range [][]string{
+	steps := [][]string{
 		berth,
 		{"go", "test", "-c", "-tags", "e2e", "-o", b.program("e2e"), "github.com/berth-containers/berth/test/e2e"},
 		{"go", "build", "-o", b.program("tinyinit"), "github.com/berth-containers/berth/test/e2e/tinyinit"},
-	} {
+	}
+	if len(b.command) == 0 {
+		steps = append(steps, []string{"go", "test", "-c", "-tags", "packages", "-o", b.program("packages"), "github.com/berth-containers/berth/test/packages"},
+			packagesOf("1.0.0", b.program("debs")), packagesOf("1.0.1", b.program("debs")))
+	}
+	for _, argv := range steps {
 		if err := command(ctx, nil, argv...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// packagesOf is the command that makes the Debian package of a version.
+func packagesOf(version, dir string) []string {
+	return []string{"go", "run", "github.com/berth-containers/berth/packaging", "-version", version, "-out", dir, "-arch", runtime.GOARCH, "-formats", "deb"}
 }
 
 func (b *workbench) program(name string) string { return filepath.Join(b.dir, name) }
@@ -140,21 +153,32 @@ func (b *workbench) runCommand(ctx context.Context, host *nested.Host) error {
 }
 
 func (b *workbench) runSuite(ctx context.Context, host *nested.Host, r *results) error {
+	for _, suite := range []string{"e2e", "packages"} { // the second changes the host
+		if err := b.runTests(ctx, host, r, suite); err != nil {
+			return err
+		}
+	}
+	if r.passed+len(r.failed) == 0 {
+		return errors.New("no test was run")
+	}
+	return nil
+}
+
+// runTests runs one of the suites on a host.
+func (b *workbench) runTests(ctx context.Context, host *nested.Host, r *results, suite string) error {
 	ctx, cancel := context.WithTimeout(ctx, b.timeout+time.Minute) // the suite itself knows better what hangs
 	defer cancel()
-	cmd := host.Command(ctx, b.environment(), filepath.Join(programs, "e2e"),
+	cmd := host.Command(ctx, b.environment(), filepath.Join(programs, suite),
 		"-test.v=test2json", "-test.run="+b.run, "-test.timeout="+b.timeout.String())
 	cmd.Stdout, cmd.Stderr = r, r
+	before := len(r.failed)
 	err := cmd.Run()
 	r.end()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	switch {
-	case err != nil && len(r.failed) == 0:
-		return fmt.Errorf("the suite ended with an error beside its tests: %w", err)
-	case r.passed+len(r.failed) == 0:
-		return errors.New("no test was run")
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil && len(r.failed) == before:
+		return fmt.Errorf("the suite %s ended with an error beside its tests: %w", suite, err)
 	}
 	return nil
 }
