@@ -40,7 +40,7 @@ func (e *Engine) incidentsOf(all []host.Incident, s container.Status, rec *state
 		return nil
 	}
 	group := ""
-	if w, ok := e.supervisor.(supervise.Witness); ok {
+	if w, ok := e.supervisor.(supervise.Grouper); ok {
 		group = w.GroupPath(s.Name)
 	}
 	base := launch.UIDBase(rec)

@@ -41,7 +41,7 @@ func (e *Engine) Why(ctx context.Context, n container.Name) (container.Diagnosis
 		add(cause(container.CauseEnd, "cause: "+printable(s.Reason)))
 	}
 	add(e.kernelCauses(s, rec)...)
-	add(e.nspawnCause(ctx, s)...)
+	add(e.nspawnCause(s)...)
 	for _, l := range s.Lost {
 		add(cause(container.CauseLost, "it goes without "+l))
 	}
@@ -83,12 +83,12 @@ func rank(k container.CauseKind) int {
 
 // nspawnCause is what systemd-nspawn complained of, unless that is the reason
 // already.
-func (e *Engine) nspawnCause(ctx context.Context, s container.Status) []container.Cause {
+func (e *Engine) nspawnCause(s container.Status) []container.Cause {
 	w, ok := e.supervisor.(supervise.Witness)
 	if !ok || s.State == container.Stopped {
 		return nil
 	}
-	said, err := w.Said(ctx, s.Name)
+	said, err := w.Said(s.Name)
 	if err != nil {
 		return []container.Cause{cause(container.CauseNspawn, "what systemd-nspawn said is not known: "+err.Error())}
 	}

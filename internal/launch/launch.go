@@ -180,15 +180,11 @@ func config(paths state.Paths, rec *state.Record, m rootfs.Mounted) nspawn.Confi
 }
 
 // environment is what systemd-nspawn gets: nothing of the caller's, except
-// where to say that the guest is ready, and that its error stream is the
-// journal: its own messages can then be told from the guest's.
+// where to say that the guest is ready.
 func environment(notify string) []string {
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=vt220"}
 	if notify != "" {
 		env = append(env, "NOTIFY_SOCKET="+notify)
-	}
-	if s, ok := os.LookupEnv("JOURNAL_STREAM"); ok {
-		env = append(env, "JOURNAL_STREAM="+s)
 	}
 	unified := false
 	if h, err := cgroup.Mounted(); err == nil {

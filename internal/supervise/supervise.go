@@ -72,11 +72,15 @@ type Registrar interface {
 	Machined(ctx context.Context) (load, active string, err error)
 }
 
-// Witness is a Supervisor that knows more of a container than Observe tells.
+// Witness is a Supervisor that keeps what systemd-nspawn itself complained of
+// apart from what the guest writes.
 type Witness interface {
-	// Said are the complaints of systemd-nspawn itself in the container's last
-	// run, where they are still known.
-	Said(ctx context.Context, n container.Name) ([]string, error)
+	// Said are the complaints of the container's run, while it lasts.
+	Said(n container.Name) ([]string, error)
+}
+
+// Grouper is a Supervisor that knows the control groups of containers.
+type Grouper interface {
 	// GroupPath is the cgroup of the container, such as "/berth/web", as the
 	// kernel has it, or the end of it.
 	GroupPath(n container.Name) string

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,7 +12,7 @@ import (
 
 // Said implements supervise.Witness. What made a run fail is in its reason
 // too, and stays when the run's directory is gone.
-func (s *Supervisor) Said(_ context.Context, n container.Name) ([]string, error) {
+func (s *Supervisor) Said(n container.Name) ([]string, error) {
 	b, err := os.ReadFile(filepath.Join(s.Paths.Run(n), stderrName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -39,7 +38,7 @@ func complaints(b []byte) []string {
 	return out
 }
 
-// GroupPath implements supervise.Witness.
+// GroupPath implements supervise.Grouper.
 func (s *Supervisor) GroupPath(n container.Name) string {
 	return "/" + filepath.Join(s.Paths.Instance(), string(n))
 }
