@@ -9,10 +9,14 @@ import (
 	"github.com/berth-containers/berth/internal/host"
 )
 
-// names are the options in arguments, each once.
+// names are the options in arguments, each once. What follows -- is the guest's
+// init.
 func names(args []string) []string {
 	var out []string
 	for _, a := range args {
+		if a == "--" {
+			break
+		}
 		name, _, _ := strings.Cut(a, "=")
 		out = append(out, name)
 	}

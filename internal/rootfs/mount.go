@@ -80,8 +80,10 @@ func (r Root) Mount() (Mounted, error) {
 		return m, fmt.Errorf("mount tmpfs on %s: %w", r.Dir, err)
 	}
 	users, layers, err := r.userNamespaces()
-	defer users.Close() // of no file, where it is not needed
-	defer layers.Close()
+	defer func() { // of no file, where it is not needed
+		users.Close()
+		layers.Close()
+	}()
 	if err != nil {
 		return m, err
 	}
