@@ -5,10 +5,15 @@ export CGO_ENABLED = 0
 HOST = systemd-nspawn=systemd-container mmdebstrap=mmdebstrap
 TEST = $(HOST) xz=xz-utils zstd=zstd
 
-.PHONY: build demo demo-clean test unit e2e bench lint docs
+.PHONY: build packages demo demo-clean test unit e2e bench lint docs
 
 build:
 	go build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/berth ./cmd/berth
+
+# .deb and .rpm for amd64 and arm64, in dist/. VERSION is by default the tag's,
+# or made of the commit.
+packages:
+	go run ./packaging -out dist -version "$(VERSION)"
 
 demo: build
 	@scripts/need $(HOST) curl=curl pgrep=procps

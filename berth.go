@@ -146,8 +146,8 @@ func (h *Host) Copy(ctx context.Context, from, to Place, keepOwners bool) error 
 	return h.engine.Copy(ctx, from, to, transfer.Options{KeepOwners: keepOwners})
 }
 
-// Why tells why a container is as it is, in lines for people.
-func (h *Host) Why(ctx context.Context, n container.Name) ([]string, error) {
+// Why tells why a container is as it is.
+func (h *Host) Why(ctx context.Context, n container.Name) (container.Diagnosis, error) {
 	return h.engine.Why(ctx, n)
 }
 
@@ -171,8 +171,11 @@ func (h *Host) Uninstall(ctx context.Context) ([]string, error) { return h.engin
 // Autostart are the containers that start when the machine boots.
 func (h *Host) Autostart() ([]container.Name, error) { return h.engine.Autostart() }
 
-// Doctor checks the host.
-func (h *Host) Doctor() []container.Finding { return h.engine.Doctor() }
+// Doctor checks the host. It changes nothing.
+func (h *Host) Doctor(ctx context.Context) []container.Finding { return h.engine.Doctor(ctx) }
+
+// Explain says for every key of a spec what this host makes of it.
+func (h *Host) Explain() ([]container.Explanation, error) { return h.engine.Explain() }
 
 // Sweep removes what killed commands left behind, and says what.
 func (h *Host) Sweep(ctx context.Context) ([]string, error) { return h.engine.Sweep(ctx) }

@@ -83,7 +83,7 @@ func eachFile(t *testing.T, f func(name string)) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (name == "bin" || name != "." && strings.HasPrefix(d.Name(), ".")):
+		case d.IsDir() && (name == "bin" || name == "dist" || name != "." && strings.HasPrefix(d.Name(), ".")):
 			return fs.SkipDir
 		case d.Type().IsRegular():
 			f(name)

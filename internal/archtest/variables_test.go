@@ -14,6 +14,9 @@ var fixed = []string{
 	"errors.New", "fmt.Errorf", "strings.Fields", "strings.NewReplacer", "regexp.MustCompile", "netip.MustParsePrefix", "netip.MustParseAddr",
 }
 
+// linked are the variables that the linker sets, by directory.
+var linked = map[string]string{"internal/cli": "release"}
+
 // TestNoMutableVariables lets a package-level variable be an error, a table,
 // or the result of a few pure functions, and nothing assign to it.
 func TestNoMutableVariables(t *testing.T) {
@@ -25,6 +28,9 @@ func TestNoMutableVariables(t *testing.T) {
 			for i, n := range spec.Names {
 				if n.Name == "_" {
 					continue // an assertion that a type implements an interface
+				}
+				if linked[s.dir] == n.Name && len(spec.Values) == 0 {
+					continue
 				}
 				if names[s.dir] == nil {
 					names[s.dir] = map[string]bool{}

@@ -31,7 +31,7 @@ func (a *app) doctorCmd() *cobra.Command {
 					return err
 				}
 			}
-			return a.printFindings(h.Doctor())
+			return a.printFindings(h.Doctor(cmd.Context()))
 		},
 	})
 	c.Flags().BoolVar(&fix, "fix", false, "remove what killed commands left behind")
@@ -115,8 +115,15 @@ func (a *app) versionCmd() *cobra.Command {
 	})
 }
 
+// release is the version of the package that this program is in. The linker
+// sets it; see packaging.
+var release string
+
 // buildVersion is the version that this program was built as.
 func buildVersion() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "unknown"

@@ -158,20 +158,3 @@ func (a *app) showCmd() *cobra.Command {
 	c.Flags().BoolVar(&all, "all", false, "show keys that have their default too")
 	return c
 }
-
-func (a *app) whyCmd() *cobra.Command {
-	return a.jsonFlag(&cobra.Command{
-		Use: "why NAME", Short: "Tell why a container is as it is", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
-		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
-			lines, err := h.Why(ctx, n)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(lines)
-			}
-			fmt.Fprintln(a.Out, strings.Join(lines, "\n"))
-			return nil
-		}),
-	})
-}

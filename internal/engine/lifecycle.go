@@ -59,8 +59,16 @@ func (e *Engine) start(ctx context.Context, rec *state.Record) error {
 }
 
 // ready checks, before anything happens, that what the container needs of the
-// host is there.
+// host is there, and makes what it wants made.
 func (e *Engine) ready(rec *state.Record) error {
+	if err := e.obstacle(rec); err != nil {
+		return err
+	}
+	return makeSources(rec.Spec)
+}
+
+// obstacle is why the container could not start now; nil if it could.
+func (e *Engine) obstacle(rec *state.Record) error {
 	if err := supported(rec.Name, rec.Spec); err != nil {
 		return err
 	}
@@ -71,7 +79,7 @@ func (e *Engine) ready(rec *state.Record) error {
 		return &container.Error{Err: fmt.Errorf("its image %s is gone: %w", rec.Digest.Short(), err),
 			Hint: fmt.Sprintf("berth image import %s brings it back, if its source is unchanged", rec.Spec.Image)}
 	}
-	return e.checkSources(rec.Spec)
+	return checkSources(rec.Spec)
 }
 
 // AwaitReady waits until the guest of a container that was started is ready,

@@ -22,18 +22,28 @@ func supported(n container.Name, s container.Spec) error {
 		Hint: "leave these keys out; the README tells what works today"}
 }
 
+// makeSources makes the directories that a spec asks for on the host.
+func makeSources(s container.Spec) error {
+	for _, target := range slices.Sorted(maps.Keys(s.BindMounts)) {
+		b := s.BindMounts[target]
+		if _, err := os.Stat(b.HostPath); !b.Create || !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.MkdirAll(b.HostPath, 0o755); err != nil {
+			return fmt.Errorf("bindMounts.%s: %w", target, err)
+		}
+	}
+	return nil
+}
+
 // checkSources makes sure that all the files of the host that a spec names are
-// there, and makes the directories that it asks for.
-func (e *Engine) checkSources(s container.Spec) error {
+// there, but for the directories that it asks for.
+func checkSources(s container.Spec) error {
 	for _, target := range slices.Sorted(maps.Keys(s.BindMounts)) {
 		b := s.BindMounts[target]
 		_, err := os.Stat(b.HostPath)
 		switch {
-		case err == nil:
-		case errors.Is(err, fs.ErrNotExist) && b.Create:
-			if err := os.MkdirAll(b.HostPath, 0o755); err != nil {
-				return fmt.Errorf("bindMounts.%s: %w", target, err)
-			}
+		case err == nil, errors.Is(err, fs.ErrNotExist) && b.Create:
 		case errors.Is(err, fs.ErrNotExist):
 			return &container.Error{Err: fmt.Errorf("bindMounts.%s: %s does not exist on the host", target, b.HostPath),
 				Hint: "make it, or set create: true to have a directory made"}

@@ -2,56 +2,60 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
-// Why tells in a few lines why a container is as it is, the most likely cause
-// of trouble first.
-func (e *Engine) Why(ctx context.Context, n container.Name) ([]string, error) {
+// Why tells why a container is as it is, the most likely cause of trouble
+// first.
+func (e *Engine) Why(ctx context.Context, n container.Name) (container.Diagnosis, error) {
 	rec, err := e.Record(n)
 	if err != nil {
-		return nil, err
+		return container.Diagnosis{}, err
 	}
 	s, err := e.Status(n)
 	if err != nil {
-		return nil, err
+		return container.Diagnosis{}, err
 	}
-	out := []string{summary(s)}
-	if s.Reason != "" {
-		out = append(out, "cause: "+s.Reason)
-	}
+	d := container.Diagnosis{Name: n, State: s.State, Since: s.Since, Restarts: s.Restarts, Causes: []container.Cause{}}
+	add := func(causes ...container.Cause) { d.Causes = append(d.Causes, causes...) }
 	if e.installsUpdate(s) {
-		out = append(out, "the guest installs an update before anything else, and reboots then; timeoutStartSec does not count meanwhile")
+		add(cause(container.CauseUpdate, "the guest installs an update before anything else, and reboots then; timeoutStartSec does not count meanwhile"))
 	}
 	if !s.State.Alive() {
-		if err := e.ready(rec); err != nil {
-			out = append(out, "it cannot start now: "+err.Error())
+		if err := e.obstacle(rec); err != nil {
+			add(cause(container.CauseStart, "it cannot start now: "+err.Error()))
 		}
 	}
-	if u := e.supervisor.Usage(n); u.OOMKills > 0 {
-		out = append(out, fmt.Sprintf("the kernel killed processes for want of memory, %d times (limits.memoryMax is %s)", u.OOMKills, memoryMax(rec.Spec)))
+	if s.Reason != "" {
+		add(cause(container.CauseEnd, "cause: "+printable(s.Reason)))
 	}
+	add(e.kernelCauses(s, rec)...)
+	add(e.nspawnCause(s)...)
 	for _, l := range s.Lost {
-		out = append(out, "it goes without "+l)
+		add(cause(container.CauseLost, "it goes without "+l))
 	}
 	for _, c := range s.Pending {
-		out = append(out, fmt.Sprintf("%s changes from %q to %q with the next start", c.Key, c.Old, c.New))
+		add(cause(container.CausePending, fmt.Sprintf("%s changes from %q to %q with the next start", c.Key, c.Old, c.New)))
 	}
 	if s.State == container.Running {
-		out = append(out, e.failedUnits(ctx, n)...)
+		add(e.failedUnits(ctx, n)...)
 	}
 	if s.State != container.Running && s.State != container.Paused {
-		out = append(out, e.lastConsole(ctx, n)...)
+		add(e.lastConsole(ctx, n)...)
 	}
-	return out, nil
+	slices.SortStableFunc(d.Causes, func(a, b container.Cause) int { return cmp.Compare(rank(a.Kind), rank(b.Kind)) })
+	return d, nil
 }
 
 // installsUpdate reports whether a guest is not ready because of an offline
@@ -64,46 +68,64 @@ func (e *Engine) installsUpdate(s container.Status) bool {
 	return err == nil && l != nil && l.Updates
 }
 
-func summary(s container.Status) string {
-	line := fmt.Sprintf("%s is %s", s.Name, s.State)
-	if !s.Since.IsZero() {
-		line += " since " + s.Since.Local().Format(time.DateTime)
-	}
-	if s.Restarts > 0 {
-		line += fmt.Sprintf(", restarted %d times after failures", s.Restarts)
-	}
-	return line
+func cause(k container.CauseKind, text string, lines ...string) container.Cause {
+	return container.Cause{Kind: k, Text: text, Lines: lines}
 }
 
-func memoryMax(s container.Spec) string {
-	if s.Limits.MemoryMax == 0 {
-		return "not set"
+// rank orders kinds of causes: what is there to see comes first, then what the
+// kernel did, which explains much of what others say, then what they say.
+func rank(k container.CauseKind) int {
+	return slices.Index([]container.CauseKind{
+		container.CauseUpdate, container.CauseStart, container.CauseMemory, container.CauseTasks, container.CauseEnd, container.CauseNspawn,
+		container.CauseUnits, container.CauseDenied, container.CauseLost, container.CausePending, container.CauseConsole,
+	}, k)
+}
+
+// nspawnCause is what systemd-nspawn complained of, unless that is the reason
+// already.
+func (e *Engine) nspawnCause(s container.Status) []container.Cause {
+	w, ok := e.supervisor.(supervise.Witness)
+	if !ok || s.State == container.Stopped {
+		return nil
 	}
-	return s.Limits.MemoryMax.String()
+	said, err := w.Said(s.Name)
+	if err != nil {
+		return []container.Cause{cause(container.CauseNspawn, "what systemd-nspawn said is not known: "+err.Error())}
+	}
+	var lines []string
+	for _, l := range said {
+		if l = printable(l); !strings.Contains(s.Reason, l) {
+			lines = append(lines, l)
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return []container.Cause{cause(container.CauseNspawn, "systemd-nspawn says:", lines...)}
 }
 
 // failedUnits asks the guest's systemd. A guest without one, or that does not
 // answer, has nothing to tell.
-func (e *Engine) failedUnits(ctx context.Context, n container.Name) []string {
+func (e *Engine) failedUnits(ctx context.Context, n container.Name) []container.Cause {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	b, code := e.ask(ctx, n, "systemctl", "--failed", "--plain", "--no-legend", "--no-pager")
 	if code != 0 || len(b) == 0 {
 		return nil
 	}
-	out := []string{"units of the guest that failed:"}
+	var out []string
 	for line := range bytes.Lines(b) {
 		unit, _, _ := strings.Cut(printable(string(line)), " ")
-		out = append(out, "  "+unit)
+		out = append(out, unit)
 		if strings.HasPrefix(unit, "-") {
 			continue
 		}
 		log, _ := e.ask(ctx, n, "journalctl", "--unit="+unit, "--lines=3", "--output=cat", "--no-pager")
 		for l := range bytes.Lines(log) {
-			out = append(out, "    "+printable(string(l)))
+			out = append(out, "  "+printable(string(l)))
 		}
 	}
-	return out
+	return []container.Cause{cause(container.CauseUnits, "units of the guest that failed:", out...)}
 }
 
 // ask runs a program in the guest and returns the first 16 KiB that it writes.
@@ -131,13 +153,13 @@ func (e *Engine) ask(ctx context.Context, n container.Name, args ...string) ([]b
 }
 
 // lastConsole are the last lines of the console log.
-func (e *Engine) lastConsole(ctx context.Context, n container.Name) []string {
+func (e *Engine) lastConsole(ctx context.Context, n container.Name) []container.Cause {
 	var out []string
-	err := e.supervisor.Console(ctx, n, 10, false, func(line []byte) { out = append(out, "  "+printable(string(line))) })
+	err := e.supervisor.Console(ctx, n, 10, false, func(line []byte) { out = append(out, printable(string(line))) })
 	if err != nil || len(out) == 0 {
 		return nil
 	}
-	return append([]string{"last lines of its console:"}, out...)
+	return []container.Cause{cause(container.CauseConsole, "last lines of its console:", out...)}
 }
 
 // Console calls line with each line of a container's console log; see

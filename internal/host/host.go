@@ -16,16 +16,6 @@ import (
 // Floor is the oldest systemd-nspawn that berth runs on.
 const Floor = 252
 
-// Version is a version of the kernel.
-type Version struct{ Major, Minor int }
-
-// AtLeast reports whether v is not older than major.minor.
-func (v Version) AtLeast(major, minor int) bool {
-	return v.Major > major || v.Major == major && v.Minor >= minor
-}
-
-func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
-
 // Probe asks the system. The functions are fields so that a test can be any
 // host.
 type Probe struct {
@@ -53,26 +43,6 @@ func release() (string, error) {
 		return "", err
 	}
 	return unix.ByteSliceToString(u.Release[:]), nil
-}
-
-// Kernel is the version of the running kernel.
-func (p Probe) Kernel() (Version, error) {
-	r, err := p.Release()
-	if err != nil {
-		return Version{}, err
-	}
-	var v Version
-	if _, err := fmt.Sscanf(r, "%d.%d", &v.Major, &v.Minor); err != nil {
-		return Version{}, fmt.Errorf("kernel release %q: %w", r, err)
-	}
-	return v, nil
-}
-
-// MappedLayers reports whether overlays may lie on id-mapped mounts, which
-// came with Linux 5.19.
-func (p Probe) MappedLayers() (bool, error) {
-	v, err := p.Kernel()
-	return v.AtLeast(5, 19), err
 }
 
 // Nspawn is a systemd-nspawn program.

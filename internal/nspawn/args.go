@@ -37,30 +37,37 @@ type Bind struct {
 
 // Args are the arguments of systemd-nspawn(1), without the program's name.
 func Args(c Config) []string {
-	a := []string{
-		"--quiet", "--settings=no", "--register=" + yesNo(c.Register), "--keep-unit",
-		"--machine=" + c.Machine, "--hostname=" + c.Hostname, "--uuid=" + c.MachineID,
-		"--directory=" + c.Root,
-		"--notify-ready=" + yesNo(c.Init.Notifies()), "--kill-signal=" + c.Init.HaltSignalName(), "--console=read-only",
-		"--link-journal=no", "--timezone=off",
-	}
-	a = append(a, users(c)...)
+	a := newArguments(c.Version)
+	a.flag("--quiet")
+	a.set("--settings", "no")
+	a.set("--register", yesNo(c.Register))
+	a.flag("--keep-unit")
+	a.set("--machine", c.Machine)
+	a.set("--hostname", c.Hostname)
+	a.set("--uuid", c.MachineID)
+	a.set("--directory", c.Root)
+	a.set("--notify-ready", yesNo(c.Init.Notifies()))
+	a.set("--kill-signal", c.Init.HaltSignalName())
+	a.set("--console", "read-only")
+	a.set("--link-journal", "no")
+	a.set("--timezone", "off")
+	a.users(c)
 	if c.Spec.PrivateNetwork {
-		a = append(a, "--private-network")
+		a.flag("--private-network")
 	}
-	a = append(a, mounts(c)...)
-	a = append(a, rights(c)...)
+	a.mounts(c)
+	a.rights(c)
 	for _, k := range slices.Sorted(maps.Keys(c.Spec.Environment)) {
-		a = append(a, "--setenv="+k+"="+c.Spec.Environment[k])
+		a.set("--setenv", k+"="+c.Spec.Environment[k])
 	}
 	for _, cred := range c.Spec.Credentials {
-		a = append(a, "--load-credential="+cred.ID+":"+cred.Path)
+		a.set("--load-credential", cred.ID+":"+cred.Path)
 	}
 	if c.Init.Found() {
-		a = append(a, "--boot")
-		return append(a, c.Spec.ExtraFlags...)
+		a.flag("--boot")
+		return append(a.list, c.Spec.ExtraFlags...)
 	}
-	return append(append(a, c.Spec.ExtraFlags...), "--", c.Init.Path)
+	return append(append(a.list, c.Spec.ExtraFlags...), "--", c.Init.Path)
 }
 
 func yesNo(b bool) string {
@@ -70,40 +77,42 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-func users(c Config) []string {
+func (a *arguments) users(c Config) {
 	switch {
 	case c.Spec.PrivateUsers.Mode == container.UsersIdentity:
-		return []string{"--private-users=identity"}
+		a.set("--private-users", "identity")
+		return
 	case c.UIDBase == 0:
-		return []string{"--private-users=no"}
-	case c.ChownRoot:
-		return []string{fmt.Sprintf("--private-users=%d:%d", c.UIDBase, container.IDRange), "--private-users-ownership=chown"}
-	default:
-		return []string{fmt.Sprintf("--private-users=%d:%d", c.UIDBase, container.IDRange), "--private-users-ownership=off"}
+		a.set("--private-users", "no")
+		return
+	}
+	a.set("--private-users", fmt.Sprintf("%d:%d", c.UIDBase, container.IDRange))
+	if c.ChownRoot {
+		a.set("--private-users-ownership", "chown")
+	} else {
+		a.set("--private-users-ownership", "off")
 	}
 }
 
-func mounts(c Config) []string {
-	var a []string
+func (a *arguments) mounts(c Config) {
 	for _, b := range c.Binds {
-		flag := "--bind="
+		option := "--bind"
 		if b.ReadOnly {
-			flag = "--bind-ro="
+			option = "--bind-ro"
 		}
-		a = append(a, flag+escape(b.Source)+":"+escape(b.Target))
+		a.set(option, escape(b.Source)+":"+escape(b.Target))
 	}
 	for _, t := range c.Spec.Tmpfs {
 		path, options, ok := strings.Cut(t, ":")
 		if ok {
 			options = ":" + options
 		}
-		a = append(a, "--tmpfs="+escape(path)+options)
+		a.set("--tmpfs", escape(path)+options)
 	}
-	return a
 }
 
 // rights are capabilities and system calls.
-func rights(c Config) []string {
+func (a *arguments) rights(c Config) {
 	add, drop := slices.Clone(c.Spec.AdditionalCapabilities), slices.Clone(c.Spec.DropCapabilities)
 	if c.Spec.EnableTun && !slices.Contains(add, "CAP_NET_ADMIN") {
 		add = append(add, "CAP_NET_ADMIN")
@@ -113,26 +122,22 @@ func rights(c Config) []string {
 	if c.UIDBase == 0 && !slices.Contains(add, "CAP_MKNOD") && !slices.Contains(add, "all") && !slices.Contains(drop, "CAP_MKNOD") {
 		drop = append(drop, "CAP_MKNOD")
 	}
-	var a []string
 	if len(add) > 0 {
-		a = append(a, "--capability="+join(add))
+		a.set("--capability", join(add))
 	}
 	if len(drop) > 0 {
-		a = append(a, "--drop-capability="+join(drop))
+		a.set("--drop-capability", join(drop))
 	}
-	a = append(a, systemCalls(c.Spec.SystemCallFilter)...)
-	if c.Version >= 261 {
-		// From this version on the option exists, and its announced default
-		// would take AF_NETLINK and AF_PACKET from guests.
-		a = append(a, "--restrict-address-families=")
+	for _, calls := range systemCalls(c.Spec.SystemCallFilter) {
+		a.set("--system-call-filter", calls)
 	}
-	return a
+	a.set("--restrict-address-families", "")
 }
 
 // systemCalls parts the entries that allow from those that forbid: a ~ counts
 // for all of an argument.
-func systemCalls(filter []string) []string {
-	var allow, forbid, a []string
+func systemCalls(filter []string) (values []string) {
+	var allow, forbid []string
 	for _, f := range filter {
 		if name, ok := strings.CutPrefix(f, "~"); ok {
 			forbid = append(forbid, name)
@@ -141,12 +146,12 @@ func systemCalls(filter []string) []string {
 		}
 	}
 	if len(allow) > 0 {
-		a = append(a, "--system-call-filter="+strings.Join(allow, " "))
+		values = append(values, strings.Join(allow, " "))
 	}
 	if len(forbid) > 0 {
-		a = append(a, "--system-call-filter=~"+strings.Join(forbid, " "))
+		values = append(values, "~"+strings.Join(forbid, " "))
 	}
-	return a
+	return values
 }
 
 // Env is the environment of systemd-nspawn beside what every program has.

@@ -131,3 +131,20 @@ func StartTime(pid int) (uint64, error) {
 	}
 	return strconv.ParseUint(f[19], 10, 64)
 }
+
+// ticksPerSecond is USER_HZ, which no Linux has otherwise.
+const ticksPerSecond = 100
+
+// Started is when a process started, by the host's clock.
+func Started(pid int) (time.Time, error) {
+	ticks, err := StartTime(pid)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
+		return time.Time{}, err
+	}
+	boot := time.Now().Add(-time.Duration(up.Nano()))
+	return boot.Add(time.Duration(ticks) * (time.Second / ticksPerSecond)), nil
+}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -229,5 +230,25 @@ func TestOpenErrors(t *testing.T) {
 		if _, err := Open(pid); err == nil {
 			t.Errorf("PID %d is opened", pid)
 		}
+	}
+}
+
+func TestStarted(t *testing.T) {
+	t.Parallel()
+	before := time.Now()
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	at, err := Started(cmd.Process.Pid)
+	if gap := at.Sub(before).Abs(); err != nil || gap > 10*time.Second {
+		t.Errorf("it started at %v, %v from now (%v)", at, gap, err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait()
+	if _, err := Started(cmd.Process.Pid); err == nil {
+		t.Error("it has ended")
 	}
 }

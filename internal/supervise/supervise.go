@@ -47,6 +47,39 @@ type Limiter interface {
 	Usage(n container.Name) container.Usage
 }
 
+// Carrier is a Supervisor that has systemd carry out keys of a spec.
+type Carrier interface {
+	// Carries says what systemd has for a key, if it has something.
+	Carries(key string) (Carried, bool)
+}
+
+// Carried is what carries out a key.
+type Carried struct {
+	By    string // for people, such as "DeviceAllow= of its unit"
+	Since int    // the first systemd that has it
+}
+
+// Registrar is a Supervisor that makes guests known to systemd-machined.
+type Registrar interface {
+	// Machined are the LoadState and ActiveState of systemd-machined, in the
+	// words of org.freedesktop.systemd1(5).
+	Machined(ctx context.Context) (load, active string, err error)
+}
+
+// Witness is a Supervisor that keeps what systemd-nspawn itself complained of
+// apart from what the guest writes.
+type Witness interface {
+	// Said are the complaints of the container's run, while it lasts.
+	Said(n container.Name) ([]string, error)
+}
+
+// Grouper is a Supervisor that knows the control groups of containers.
+type Grouper interface {
+	// GroupPath is the cgroup of the container, such as "/berth/web", as the
+	// kernel has it, or the end of it.
+	GroupPath(n container.Name) string
+}
+
 // Installer is a Supervisor that has parts to install on the machine, so that
 // containers start when it boots.
 type Installer interface {

@@ -110,6 +110,10 @@ func TestLimits(t *testing.T) {
 	if r := b.try("exec", "web", "--", "sh", "-c", "for i in $(seq 100); do sleep 5 & done; wait"); !strings.Contains(r.err, "fork") {
 		t.Errorf("a guest of 60 tasks started 100: %v", r)
 	}
+	if info, err := os.Stat("/dev/kmsg"); err == nil && info.Mode()&os.ModeCharDevice != 0 { // the kernel's log can be read
+		b.has(b.out("why", "web"), "the last was tail, at", "the kernel refused further processes", "limits.tasksMax is 60")
+	}
+	is(t, "the first cause", b.causes("web")[0], "memory")
 	b.has(b.run("set", "web", "limits.memoryMax=256M", "limits.tasksMax=", "limits.cpuQuota=75%").err, "limits.memoryMax: 128M -> 256M (live)")
 	is(t, "memory", b.limit("web", "memory", "memory.limit_in_bytes", "memory.max"), "268435456")
 	is(t, "tasks", b.limit("web", "pids", "pids.max", "pids.max"), "max")
@@ -141,7 +145,7 @@ func (b *berth) limitsAreLost() {
 	b.has(b.out("status", "web"), "limits.memoryMax, limits.cpuQuota, which")
 	b.run("set", "web", "limits.cpuQuota=", "limits.memoryMax=")
 	is(b, "lost without limits", len(b.status("web").Lost), 0)
-	b.has(b.out("doctor"), "limits that need the controllers memory, cpu, pids have no effect")
+	b.has(b.out("doctor"), "limits.memoryMax, limits.cpuQuota, limits.tasksMax", "have no effect")
 }
 
 // limit reads a limit of a container's control group, in v1 or v2.

@@ -216,14 +216,37 @@ func TestWhy(t *testing.T) {
 	b.run("stop", "web")
 	b.run("set", "web", "bindMounts./srv.hostPath=/does/not/exist")
 	b.has(b.out("why", "web"), "web is stopped", "cannot start", "/does/not/exist")
+	is(t, "the first cause", b.causes("web")[0], "start")
+	b.has(b.out("doctor"), "container web: it cannot start now", "/does/not/exist", "remedy: make it, or set create: true")
 
 	b.run("create", "die", "--image", tiny(), "environment.TINY=die")
 	r := b.fails(1, "start", "die")
 	b.has(r.err, "berth: die:", "hint: berth why die")
 	b.state("die", "failed")
 	b.has(b.out("why", "die"), "die is failed", "tinyinit: dying")
+	is(t, "causes", strings.Join(b.causes("die"), " "), "end console")
 	b.run("stop", "die") // nothing runs; it is no failure any more
 	b.state("die", "stopped")
+
+	b.run("create", "flag", "--image", tiny(), "extraFlags=[--oops]")
+	b.fails(1, "start", "flag")
+	b.has(b.out("why", "flag"), "flag is failed", "unrecognized option '--oops'")
+}
+
+// causes are the kinds of what why says, in its order.
+func (b *berth) causes(name string) []string {
+	b.Helper()
+	var d struct {
+		Name, State string
+		Causes      []struct{ Kind, Text string }
+	}
+	b.json(&d, "why", "--json", name)
+	is(b, "name", d.Name, name)
+	var out []string
+	for _, c := range d.Causes {
+		out = append(out, c.Kind)
+	}
+	return out
 }
 
 func TestImages(t *testing.T) {

@@ -85,7 +85,7 @@ func parseFlags(args []string) (options, error) {
 	f.StringVar(&o.run, "run", "", "run only the tests that match the `REGEXP`, as go test does")
 	f.IntVar(&o.jobs, "jobs", 2, "the `NUMBER` of hosts at a time")
 	f.StringVar(&o.supervisor, "supervisor", "", "`NAME` of the supervisor on nested hosts, embedded or systemd, instead of what berth chooses")
-	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e or faults")
+	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e, packages or faults")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "the time that the suite may take on one host")
 	f.BoolVar(&o.verbose, "v", false, "show all that the suite says, not just what is about failures")
 	if err := f.Parse(args); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -43,24 +44,36 @@ func newBench(ctx context.Context, o options) (_ *workbench, err error) {
 // Close removes the programs.
 func (b *workbench) Close() error { return os.RemoveAll(b.dir) }
 
-// build makes berth, the suites, and the init of the suite's tiny guest.
+// build makes berth, the suites, the init of the tiny guest, and the packages
+// of two versions, of which the second is the newer one. A command needs no
+// packages.
 func (b *workbench) build(ctx context.Context) error {
 	berth := []string{"go", "build", "-o", b.program("berth"), "github.com/berth-containers/berth/cmd/berth"}
 	if b.berth != "" {
 		berth = []string{"cp", "--", b.berth, b.program("berth")}
 	}
-	for _, argv := range [][]string{
+	steps := [][]string{
 		berth,
 		{"go", "test", "-c", "-tags", "e2e", "-o", b.program("e2e"), "github.com/berth-containers/berth/test/e2e"},
 		{"go", "test", "-c", "-tags", "inside", "-o", b.program("inside"), "github.com/berth-containers/berth/test/hosts/inside"},
 		{"cp", "-r", "examples/hello", b.program("hello")},
 		{"go", "build", "-o", b.program("tinyinit"), "github.com/berth-containers/berth/test/e2e/tinyinit"},
-	} {
+	}
+	if len(b.command) == 0 && slices.Contains(b.suites(), "packages") {
+		steps = append(steps, []string{"go", "test", "-c", "-tags", "packages", "-o", b.program("packages"), "github.com/berth-containers/berth/test/packages"},
+			packagesOf("1.0.0", b.program("debs")), packagesOf("1.0.1", b.program("debs")))
+	}
+	for _, argv := range steps {
 		if err := command(ctx, nil, argv...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// packagesOf is the command that makes the Debian package of a version.
+func packagesOf(version, dir string) []string {
+	return []string{"go", "run", "github.com/berth-containers/berth/packaging", "-version", version, "-out", dir, "-arch", runtime.GOARCH, "-formats", "deb"}
 }
 
 func (b *workbench) program(name string) string { return filepath.Join(b.dir, name) }
@@ -150,15 +163,34 @@ func (b *workbench) visit(ctx context.Context, name string, r *results) (err err
 	if len(b.command) > 0 {
 		return b.runCommand(ctx, host)
 	}
-	if b.suite != "faults" {
-		err = b.runSuite(ctx, r, func(ctx context.Context, args ...string) *exec.Cmd {
-			return host.Command(ctx, b.environment(), append([]string{filepath.Join(programs, "e2e")}, args...)...)
-		})
+	for _, suite := range b.suites() {
+		if err := b.runOn(ctx, host, r, suite); err != nil {
+			return err
+		}
 	}
-	if err != nil || b.suite == "e2e" || b.run != "" || b.supervisor == "embedded" {
-		return err
+	return nil
+}
+
+// suites are those that a nested host goes through, in this order: the later
+// ones change the host.
+func (b *workbench) suites() []string {
+	switch {
+	case b.suite != "":
+		return []string{b.suite}
+	case b.run != "" || b.supervisor == "embedded":
+		return []string{"e2e"}
 	}
-	return b.runFaults(ctx, host, r)
+	return []string{"e2e", "packages", "faults"}
+}
+
+// runOn runs one of the suites on a nested host.
+func (b *workbench) runOn(ctx context.Context, host *nested.Host, r *results, suite string) error {
+	if suite == "faults" {
+		return b.runFaults(ctx, host, r)
+	}
+	return b.runSuite(ctx, r, func(ctx context.Context, args ...string) *exec.Cmd {
+		return host.Command(ctx, b.environment(), append([]string{filepath.Join(programs, suite)}, args...)...)
+	})
 }
 
 // runFaults takes the suite of faults through a host, with a boot in between.
@@ -189,22 +221,21 @@ func (b *workbench) runCommand(ctx context.Context, host *nested.Host) error {
 	return cmd.Run()
 }
 
-// runSuite takes the end-to-end suite through a host, on which start makes its
-// command.
+// runSuite takes a suite through a host, on which start makes its command.
 func (b *workbench) runSuite(ctx context.Context, r *results, start func(ctx context.Context, args ...string) *exec.Cmd) error {
 	ctx, cancel := context.WithTimeout(ctx, b.timeout+time.Minute) // the suite itself knows better what hangs
 	defer cancel()
 	cmd := start(ctx, "-test.v=test2json", "-test.run="+b.run, "-test.timeout="+b.timeout.String())
 	cmd.Stdout, cmd.Stderr = r, r
+	passed, failed := r.passed, len(r.failed)
 	err := cmd.Run()
 	r.end()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	switch {
-	case err != nil && len(r.failed) == 0:
-		return fmt.Errorf("the suite ended with an error beside its tests: %w", err)
-	case r.passed+len(r.failed) == 0:
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil && len(r.failed) == failed:
+		return fmt.Errorf("%s ended with an error beside its tests: %w", filepath.Base(cmd.Path), err)
+	case r.passed == passed && len(r.failed) == failed:
 		return errors.New("no test was run")
 	}
 	return nil

@@ -108,7 +108,7 @@ func (h *shim) launch(notify string, console *os.File, lost string) (s start) {
 	return s
 }
 
-func (h *shim) stderrFile() string { return filepath.Join(h.Paths.Run(h.name), "stderr") }
+func (h *shim) stderrFile() string { return filepath.Join(h.Paths.Run(h.name), stderrName) }
 
 // stay hears from the guest and the owner until the guest ends.
 func (h *shim) stay(started <-chan start, n *notify) ending {

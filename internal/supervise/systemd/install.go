@@ -14,12 +14,16 @@ import (
 // installDir is for what the machine's owner installs.
 const installDir = "/etc/systemd/system"
 
-// files are the units of the machine's own berth by their paths.
+// files are the units of the machine's own berth by their paths, but for those
+// that a package brought.
 func (s *Supervisor) files() map[string]string {
-	return map[string]string{
-		filepath.Join(installDir, Template(s.Paths)): TemplateText(s.Paths, s.Program),
-		filepath.Join(installDir, AutostartUnit):     AutostartText(s.Program),
+	out := map[string]string{}
+	for unit, text := range Units(s.Program) {
+		if !packaged(unit) {
+			out[filepath.Join(installDir, unit)] = text
+		}
 	}
+	return out
 }
 
 // Install implements supervise.Installer.
@@ -56,7 +60,8 @@ func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("disable %s: %w", AutostartUnit, err)
 	}
 	var done []string
-	for path := range s.files() {
+	for unit := range Units(s.Program) {
+		path := filepath.Join(installDir, unit)
 		err := os.Remove(path)
 		if err == nil {
 			done = append(done, path)

@@ -1,0 +1,55 @@
+package cgroup
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/berth-containers/berth/container"
+)
+
+// Lacks names the limits that groups of this host cannot hold, such as
+// "memoryMax".
+func (h Hierarchies) Lacks() []string {
+	able := map[string]bool{}
+	var order []string
+	for _, s := range settings(container.Limits{}) {
+		if _, seen := able[s.key]; !seen {
+			order = append(order, s.key)
+		}
+		able[s.key] = able[s.key] || h.holds(s)
+	}
+	var out []string
+	for _, key := range order {
+		if !able[key] {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// holds reports whether groups have a file for the setting.
+func (h Hierarchies) holds(s setting) bool {
+	t, ok := h.controller(s.controller)
+	if !ok {
+		return false
+	}
+	group, ok := t.anyGroup()
+	if !ok || t.v2 { // where a controller may be there, but not handed down yet
+		return true
+	}
+	for _, f := range s.files {
+		if _, err := os.Stat(filepath.Join(group, f.name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// anyGroup is a group below the root, which lacks files that others have.
+func (t hierarchy) anyGroup() (string, bool) {
+	below, err := filepath.Glob(filepath.Join(t.mount, "*", "cgroup.procs"))
+	if err != nil || len(below) == 0 {
+		return "", false
+	}
+	return filepath.Dir(below[0]), true
+}

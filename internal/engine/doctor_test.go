@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/host"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// has asserts one of the findings, with a remedy unless all is well.
+func has(t *testing.T, all []container.Finding, s container.Severity, check string, texts ...string) {
+	t.Helper()
+	for _, f := range all {
+		if f.Severity != s || f.Check != check || (f.Remedy == "") != (s == container.Good) {
+			continue
+		}
+		found := true
+		for _, text := range texts {
+			found = found && strings.Contains(f.Text+" "+f.Remedy, text)
+		}
+		if found {
+			return
+		}
+	}
+	t.Errorf("no %s of %s with %q in %+v", s, check, texts, all)
+}
+
+func TestCheckKernel(t *testing.T) {
+	t.Parallel()
+	for release, want := range map[string]struct {
+		severity container.Severity
+		text     string
+	}{
+		"6.1.0":  {container.Good, "Linux 6.1"},
+		"5.15.0": {container.Warn, "use Linux 5.19 or later"},
+		"5.10.0": {container.Bad, "use Linux 5.15 or later"},
+	} {
+		has(t, engineOn(t, release, "").checkKernel(), want.severity, "kernel", want.text)
+	}
+}
+
+func TestFindingsOfParts(t *testing.T) {
+	t.Parallel()
+	all := findingsOf([]host.Part{
+		{Name: "good", Try: func() error { return nil }, Remedy: "none"},
+		{Name: "bad", Try: func() error { return errors.New("it says no") }, Remedy: "do this"},
+	})
+	has(t, all, container.Good, "kernel", "good")
+	has(t, all, container.Bad, "kernel", "no bad: it says no", "do this")
+}
+
+// registrar is a supervisor for systemd, as far as systemd-machined goes.
+type registrar struct {
+	supervisor
+	load, active string
+	err          error
+}
+
+func (r registrar) Machined(context.Context) (load, active string, err error) {
+	return r.load, r.active, r.err
+}
+
+func TestCheckMachined(t *testing.T) {
+	t.Parallel()
+	e := engineOn(t, "6.1.0", "")
+	has(t, e.checkMachined(t.Context()), container.Good, "machined", "not used")
+	for _, c := range []struct {
+		registrar
+		severity container.Severity
+		text     string
+	}{
+		{registrar{load: "loaded", active: "active"}, container.Good, "runs"},
+		{registrar{load: "loaded", active: "inactive"}, container.Good, "starts with the first guest"},
+		{registrar{load: "masked", active: "inactive"}, container.Warn, "systemctl unmask"},
+		{registrar{load: "not-found", active: "inactive"}, container.Warn, "apt install systemd-container"},
+	} {
+		e.supervisor = c.registrar
+		has(t, e.checkMachined(t.Context()), c.severity, "machined", c.text)
+	}
+}
+
+// TestCheckSources looks at containers whose bind mounts are not as they
+// should be.
+func TestCheckSources(t *testing.T) {
+	t.Parallel()
+	e := engineOn(t, "6.1.0", "libsystemd-shared-252.so")
+	has(t, e.checkMapping(), container.Good, "id-mapped mounts")
+	add := func(n container.Name, source string, users container.UsersMode) {
+		rec := state.Record{Name: n, UIDBase: firstBase, Spec: container.DefaultSpec()}
+		rec.Spec.PrivateUsers.Mode = users
+		rec.Spec.BindMounts = map[string]container.BindMount{"/x": {HostPath: source}}
+		if err := errors.Join(e.prepare(), e.place(rec)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("plain", e.Paths.Root, container.UsersPick)
+	add("host", "/proc/self", container.UsersNo)
+	has(t, e.checkMapping(), container.Good, "id-mapped mounts")
+	add("unmapped", "/proc/sys", container.UsersPick)
+	has(t, e.checkMapping(), container.Warn, "id-mapped mounts", "/proc/sys, which is bound into guests", "nobody")
+
+	rec := &state.Record{Spec: container.DefaultSpec()}
+	missing := e.Paths.Root + "/none"
+	rec.Spec.BindMounts = map[string]container.BindMount{"/x": {HostPath: missing, Create: true}}
+	if err := checkSources(rec.Spec); err != nil {
+		t.Errorf("a source that is to be made: %v", err)
+	}
+	if _, err := os.Stat(missing); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("to look made it: %v", err)
+	}
+	if err := makeSources(rec.Spec); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(missing); err != nil {
+		t.Error(err)
+	}
+}

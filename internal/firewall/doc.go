@@ -1,0 +1,3 @@
+// Package firewall tells what the firewalls of this host drop. It reads and
+// changes nothing.
+package firewall

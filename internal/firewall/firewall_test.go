@@ -1,0 +1,109 @@
+package firewall
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// inNetwork runs f in a network namespace of its own, whose thread ends with
+// it.
+func inNetwork(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread is thrown away
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestForwarding makes chains in the kernel and has them found.
+func TestForwarding(t *testing.T) {
+	t.Parallel()
+	drop, accept := nftables.ChainPolicyDrop, nftables.ChainPolicyAccept
+	for name, c := range map[string]struct {
+		hook   *nftables.ChainHook
+		policy *nftables.ChainPolicy
+		rule   []expr.Any
+		want   []Drop
+	}{
+		"policy": {nftables.ChainHookForward, &drop, nil, []Drop{{"nftables inet t c", "its policy is drop"}}},
+		"accept": {nftables.ChainHookForward, &accept, nil, nil},
+		"input":  {nftables.ChainHookInput, &drop, nil, nil},
+		"last rule": {nftables.ChainHookForward, &accept, []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}},
+			[]Drop{{"nftables inet t c", "its last rule refuses everything"}}},
+		"reject": {nftables.ChainHookForward, &accept, []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}},
+			[]Drop{{"nftables inet t c", "its last rule refuses everything"}}},
+		"condition": {nftables.ChainHookForward, &accept,
+			[]expr.Any{&expr.Meta{Key: expr.MetaKeyIIF, Register: 1}, &expr.Cmp{Register: 1, Data: []byte{9, 0, 0, 0}}, &expr.Verdict{Kind: expr.VerdictDrop}}, nil},
+	} {
+		inNetwork(t, func() {
+			conn, err := nftables.New()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "t"})
+			chain := conn.AddChain(&nftables.Chain{Name: "c", Table: table, Type: nftables.ChainTypeFilter, Hooknum: c.hook, Priority: nftables.ChainPriorityFilter, Policy: c.policy})
+			if c.rule != nil {
+				conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: c.rule})
+			}
+			if err := conn.Flush(); err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			if got, err := Forwarding(); err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("%s: %v, not %v (%v)", name, got, c.want, err)
+			}
+		})
+	}
+}
+
+func TestForwardingNone(t *testing.T) {
+	t.Parallel()
+	inNetwork(t, func() {
+		if got, err := Forwarding(); err != nil || len(got) > 0 {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+}
+
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	for rules, want := range map[string]string{
+		"-P FORWARD DROP\n":                                       "its policy is drop",
+		"-P FORWARD ACCEPT\n":                                     "",
+		"-P FORWARD ACCEPT\n-A FORWARD -j DROP\n":                 "its last rule refuses everything",
+		"-P FORWARD ACCEPT\n-A FORWARD -j REJECT --reject-with x": "its last rule refuses everything",
+		"-P FORWARD ACCEPT\n-A FORWARD -i eth0 -j DROP\n":         "",
+		"-P FORWARD ACCEPT\n-A FORWARD -j DOCKER-USER\n":          "",
+		"": "",
+	} {
+		if got := refusal([]byte(rules)); got != want {
+			t.Errorf("%q: %q, not %q", rules, got, want)
+		}
+	}
+}
+
+// TestHere asks the machine that this test runs on, as doctor does.
+func TestHere(t *testing.T) {
+	t.Parallel()
+	_, err := Forwarding()
+	_, missing := exec.LookPath("iptables-legacy")
+	if _, old := os.Stat("/proc/net/ip_tables_names"); err != nil && (missing == nil || old != nil) {
+		t.Error(err)
+	}
+}
