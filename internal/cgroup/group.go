@@ -138,7 +138,9 @@ func ignoreGone(err error) error {
 }
 
 // Kill kills every process of the group and the groups below it, and returns
-// when none is left, or with an error after the time limit.
+// when none is left, or with an error after the time limit. The calling
+// process is not killed: one that has moved out can have a thread in the group
+// for a moment that is just ending.
 func (g Group) Kill(limit time.Duration) error {
 	_ = g.Freeze(false) // a frozen process of a v1 freezer does not die
 	pause := time.Millisecond
@@ -151,6 +153,9 @@ func (g Group) Kill(limit time.Duration) error {
 			return fmt.Errorf("kill cgroup %s: %d processes are left, the first has PID %d", g.path, len(pids), pids[0])
 		}
 		for _, pid := range pids {
+			if pid == os.Getpid() {
+				continue
+			}
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 				return err
 			}
