@@ -10,7 +10,7 @@ import (
 // levels say who may import whom: a package imports packages of levels above
 // its own in this list, and never one of its own level or of a later one.
 var levels = [][]string{
-	{"container"},
+	{"container", "internal/plain"},
 	{"internal/boot"},
 	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit"},
 	{"internal/inotify", "internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise"},
@@ -29,6 +29,7 @@ var levels = [][]string{
 var only = map[string][]string{
 	"container":          {},
 	"internal/boot":      {"container"},
+	"internal/plain":     {},
 	"internal/process":   {},
 	"internal/namespace": {},
 	"internal/unit":      {},

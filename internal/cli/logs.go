@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-containers/berth"
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/plain"
 )
 
 func (a *app) logsCmd() *cobra.Command {
@@ -60,45 +61,10 @@ func (p *logPrinter) line(n container.Name, line []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.raw {
-		line = harmless(line)
+		line = []byte(plain.Coloured(string(line)))
 	}
 	if p.prefix {
 		fmt.Fprintf(p.out, "%s  ", n)
 	}
 	fmt.Fprintf(p.out, "%s\n", line)
-}
-
-// harmless is a line of a guest without what would make a terminal do
-// something, but for colours.
-func harmless(line []byte) []byte {
-	var out []byte
-	for i := 0; i < len(line); i++ {
-		c := line[i]
-		switch {
-		case c == 0x1b:
-			n := colour(line[i:])
-			out = append(out, line[i:i+n]...)
-			i += max(n-1, 0)
-		case c >= ' ' && c != 0x7f || c == '\t':
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// colour is the length of a sequence ESC [ NUMBERS m at the beginning of b, or
-// 0.
-func colour(b []byte) int {
-	if len(b) < 3 || b[1] != '[' {
-		return 0
-	}
-	for i := 2; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == 'm':
-			return i + 1
-		case c != ';' && (c < '0' || c > '9'):
-			return 0
-		}
-	}
-	return 0
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/plain"
 )
 
 // Why tells in a few lines why a container is as it is, the most likely cause
@@ -93,14 +94,14 @@ func (e *Engine) failedUnits(ctx context.Context, n container.Name) []string {
 	}
 	out := []string{"units of the guest that failed:"}
 	for line := range bytes.Lines(b) {
-		unit, _, _ := strings.Cut(printable(string(line)), " ")
+		unit, _, _ := strings.Cut(plain.Text(string(line)), " ")
 		out = append(out, "  "+unit)
 		if strings.HasPrefix(unit, "-") {
 			continue
 		}
 		log, _ := e.ask(ctx, n, "journalctl", "--unit="+unit, "--lines=3", "--output=cat", "--no-pager")
 		for l := range bytes.Lines(log) {
-			out = append(out, "    "+printable(string(l)))
+			out = append(out, "    "+plain.Text(string(l)))
 		}
 	}
 	return out
@@ -133,7 +134,7 @@ func (e *Engine) ask(ctx context.Context, n container.Name, args ...string) ([]b
 // lastConsole are the last lines of the console log.
 func (e *Engine) lastConsole(ctx context.Context, n container.Name) []string {
 	var out []string
-	err := e.supervisor.Console(ctx, n, 10, false, func(line []byte) { out = append(out, "  "+printable(string(line))) })
+	err := e.supervisor.Console(ctx, n, 10, false, func(line []byte) { out = append(out, "  "+plain.Text(string(line))) })
 	if err != nil || len(out) == 0 {
 		return nil
 	}
@@ -144,21 +145,4 @@ func (e *Engine) lastConsole(ctx context.Context, n container.Name) []string {
 // supervise.Recorder.
 func (e *Engine) Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error {
 	return e.supervisor.Console(ctx, n, last, follow, line)
-}
-
-// printable is text of a guest without what would do something to a terminal.
-func printable(s string) string {
-	var b strings.Builder
-	escape := false
-	for _, r := range strings.TrimRight(s, "\r\n") {
-		switch {
-		case r == 0x1b:
-			escape = true
-		case escape:
-			escape = r == '[' || r == ';' || r >= '0' && r <= '9'
-		case r >= ' ' && r != 0x7f:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

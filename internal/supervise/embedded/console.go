@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/berth-containers/berth/internal/plain"
 )
 
 // A console log that has grown past maxLog bytes becomes NAME.log.1.
@@ -57,12 +58,7 @@ func (c *console) LastLine() string {
 	}
 	line := strings.TrimSpace(string(b))
 	line = line[strings.LastIndexByte(line, '\n')+1:]
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, line)
+	return plain.Text(line)
 }
 
 // Close ends Rotate.
