@@ -14,7 +14,7 @@ var levels = [][]string{
 	{"internal/boot"},
 	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit"},
 	{"internal/inotify", "internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise"},
-	{"internal/image", "internal/transfer"},
+	{"internal/image", "internal/transfer", "internal/journal"},
 	{"internal/launch"},
 	{"internal/supervise/embedded", "internal/supervise/systemd", "internal/supervise/supervisetest"},
 	{"internal/engine"},
@@ -45,6 +45,7 @@ var only = map[string][]string{
 	"internal/rootfs":    {"internal/namespace"},
 	"internal/guest":     {"internal/boot", "internal/cgroup", "internal/namespace", "internal/process", "internal/unit"},
 	"internal/transfer":  {"internal/archive"},
+	"internal/journal":   {"internal/archive"},
 	"cmd/berth":          {"internal/cli"},
 }
 

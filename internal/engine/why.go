@@ -134,15 +134,9 @@ func (e *Engine) ask(ctx context.Context, n container.Name, args ...string) ([]b
 // lastConsole are the last lines of the console log.
 func (e *Engine) lastConsole(ctx context.Context, n container.Name) []string {
 	var out []string
-	err := e.supervisor.Console(ctx, n, 10, false, func(line []byte) { out = append(out, "  "+plain.Text(string(line))) })
+	err := e.supervisor.Console(ctx, n, 10, func(_ time.Time, line []byte) { out = append(out, "  "+plain.Text(string(line))) }, nil)
 	if err != nil || len(out) == 0 {
 		return nil
 	}
 	return append([]string{"last lines of its console:"}, out...)
-}
-
-// Console calls line with each line of a container's console log; see
-// supervise.Recorder.
-func (e *Engine) Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error {
-	return e.supervisor.Console(ctx, n, last, follow, line)
 }
