@@ -45,7 +45,7 @@ var only = map[string][]string{
 	"internal/rootfs":    {"internal/namespace"},
 	"internal/guest":     {"internal/boot", "internal/cgroup", "internal/namespace", "internal/process", "internal/unit"},
 	"internal/transfer":  {"internal/archive"},
-	"internal/journal":   {"internal/archive"},
+	"internal/journal":   {"internal/archive", "internal/plain"},
 	"cmd/berth":          {"internal/cli"},
 }
 

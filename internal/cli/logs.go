@@ -164,7 +164,9 @@ func (p *logPrinter) line(l container.LogLine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.json {
-		_ = json.NewEncoder(p.out).Encode(l) // who does not listen has gone
+		e := json.NewEncoder(p.out)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(l) // who does not listen has gone
 		return
 	}
 	head := p.head(l)

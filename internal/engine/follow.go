@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
@@ -130,6 +128,7 @@ func (l *logs) followRun(ctx context.Context, obs supervise.Observation) error {
 		case <-ended:
 			return l.lastOfRun(w)
 		case <-w.events():
+		case <-w.errors(): // too much has come at a time
 		case <-look.C:
 		}
 		time.Sleep(breath)
@@ -202,10 +201,8 @@ func (w *watch) set(j *journals, ephemeral bool) error {
 	for _, p := range j.places {
 		for _, m := range j.machines {
 			f, err := p.Dir(m)
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-				continue
-			} else if err != nil {
-				return err
+			if err != nil {
+				continue // who reads it tells why, if it is there
 			}
 			files, inMemory = append(files, f), append(inMemory, ephemeral || p.Path == journal.Volatile)
 			info, err := f.Stat()
@@ -252,11 +249,19 @@ func (w *watch) events() <-chan fsnotify.Event {
 	return w.notify.Events
 }
 
+func (w *watch) errors() <-chan error {
+	if w.notify == nil {
+		return nil
+	}
+	return w.notify.Errors
+}
+
 // drain forgets the events that have come.
 func (w *watch) drain() {
 	for {
 		select {
 		case <-w.events():
+		case <-w.errors():
 		default:
 			return
 		}

@@ -261,6 +261,9 @@ func (o *order) rest() {
 // while it starts and stops units, where the journal has the same, or empty.
 func isStatus(line string) bool {
 	text := plain.Text(line)
+	if i := strings.LastIndex(text, "login: ["); i >= 0 { // behind the prompt of a terminal that nobody uses
+		text = text[i+len("login: "):]
+	}
 	if strings.TrimSpace(text) == "" {
 		return true
 	}

@@ -134,7 +134,7 @@ func TestUnits(t *testing.T) {
 		message(4, "dump", "_UID=0", "COREDUMP_UNIT=web.service", "PRIORITY=2"),
 		message(5, "socket", "_SYSTEMD_UNIT=web.socket"))})
 	for pattern, want := range map[string]string{
-		"web": "from|about|dump", "web.service": "from|about|dump", "web.*": "from|about|dump|socket", "web*": "from|about|dump|socket", "o*er.service": "forged", "[": "",
+		"web": "from|about|dump", "web.service": "from|about|dump", "web.*": "from|about|dump|socket", "web*": "from|about|dump|socket", "o*er.service": "forged", "a.b": "", "[": "",
 	} {
 		if got := texts(all(t, &Reader{}, places, Query{Priority: 7, Units: []string{Unit(pattern)}})); got != want {
 			t.Errorf("%s: %s", pattern, got)
@@ -157,6 +157,7 @@ func TestHostileDirectory(t *testing.T) {
 	must(t, os.Symlink(outside, filepath.Join(dir, "link.journal")))
 	must(t, unix.Mkfifo(filepath.Join(dir, "pipe.journal"), 0o644))
 	must(t, os.Mkdir(filepath.Join(dir, "directory.journal"), 0o755))
+	must(t, os.Mkdir(filepath.Join(dir, "\x1b[2J.journal"), 0o755))
 	var got []string
 	err := (&Reader{}).All(places, []string{machine}, Query{Priority: 7}, func(e Entry) error {
 		got = append(got, e.Message)
@@ -165,7 +166,7 @@ func TestHostileDirectory(t *testing.T) {
 	if !slices.Equal(got, []string{"good"}) {
 		t.Errorf("read %q", got)
 	}
-	for _, want := range []string{"link.journal", "pipe.journal: it is not a regular file", "directory.journal: it is not a regular file", "text.journal: it is not a journal file"} {
+	for _, want := range []string{"link.journal", "pipe.journal: it is not a regular file", "directory.journal: it is not a regular file", "text.journal: it is not a journal file", machine + "/.journal: it is not"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not told: %v", want, err)
 		}

@@ -6,10 +6,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/plain"
 )
 
 // Place is a directory with a directory of journals for each machine, by its
@@ -34,15 +37,15 @@ const (
 
 // open opens a file as the guest would see the path, without waiting for a
 // pipe and without taking a terminal.
-func (p Place) open(path string, flags int, resolve uint64) (*os.File, error) {
-	fd, err := unix.Openat2(int(p.Root.Fd()), path, &unix.OpenHow{
+func (p Place) open(name string, flags int, resolve uint64) (*os.File, error) {
+	fd, err := unix.Openat2(int(p.Root.Fd()), name, &unix.OpenHow{
 		Flags:   uint64(flags | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK),
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve,
 	})
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // Dir opens the directory of one machine's journals. The error matches
@@ -105,7 +108,7 @@ func (p Place) journals(machine string) ([]opened, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, io.EOF): // removed, or being made
 		case err != nil:
-			errs = append(errs, fmt.Errorf("%s/%s/%s: %w", p.Path, machine, name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", plain.Text(path.Join(p.Path, machine, name)), err))
 		default:
 			out = append(out, o)
 		}

@@ -19,7 +19,8 @@ type Query struct {
 // Unit is the name that a user means by a unit's name or pattern: a service,
 // if it does not say.
 func Unit(name string) string {
-	if strings.Contains(name, ".") || strings.HasSuffix(name, "*") {
+	kinds := []string{".service", ".socket", ".target", ".device", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope"}
+	if strings.ContainsAny(name, "*?[") || slices.Contains(kinds, path.Ext(name)) {
 		return name
 	}
 	return name + ".service"
