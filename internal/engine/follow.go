@@ -140,7 +140,9 @@ func (l *logs) followRun(ctx context.Context, obs supervise.Observation) error {
 // their directories.
 func (l *logs) readRun(obs supervise.Observation, w *watch) error {
 	j, err := l.engine.journalsInside(l.rec, obs)
-	if err != nil {
+	if errors.Is(err, errNoRoot) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	defer j.close()
