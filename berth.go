@@ -38,6 +38,8 @@ type (
 	Command = guest.Command
 	// Way is a way for a Command to get into a guest.
 	Way = guest.Way
+	// LogQuery says what is wanted of a guest's logs.
+	LogQuery = engine.LogQuery
 	// Place is a path on the host or in a running guest.
 	Place = engine.Place
 	// Image is a root file system that containers share.
@@ -151,11 +153,11 @@ func (h *Host) Why(ctx context.Context, n container.Name) (container.Diagnosis, 
 	return h.engine.Why(ctx, n)
 }
 
-// Console calls line with each line that a guest wrote to its console: the
-// last ones, or all if last is negative, and with follow those that come until
-// ctx ends.
-func (h *Host) Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error {
-	return h.engine.Console(ctx, n, last, follow, line)
+// Logs calls tell with what a guest logged, the oldest first: the entries of
+// its journal, and what it wrote to its console besides. With q.Follow it ends
+// when ctx does.
+func (h *Host) Logs(ctx context.Context, n container.Name, q LogQuery, tell func(container.LogLine)) error {
+	return h.engine.Logs(ctx, n, q, tell)
 }
 
 // Config is the directory of the host owner's declarations and settings.

@@ -10,11 +10,11 @@ import (
 // levels say who may import whom: a package imports packages of levels above
 // its own in this list, and never one of its own level or of a later one.
 var levels = [][]string{
-	{"container"},
+	{"container", "internal/plain"},
 	{"internal/boot"},
 	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit", "internal/firewall"},
 	{"internal/inotify", "internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise"},
-	{"internal/image", "internal/transfer"},
+	{"internal/image", "internal/transfer", "internal/journal"},
 	{"internal/launch"},
 	{"internal/supervise/embedded", "internal/supervise/systemd", "internal/supervise/supervisetest"},
 	{"internal/engine"},
@@ -29,6 +29,7 @@ var levels = [][]string{
 var only = map[string][]string{
 	"container":          {},
 	"internal/boot":      {"container"},
+	"internal/plain":     {},
 	"internal/process":   {},
 	"internal/firewall":  {},
 	"internal/namespace": {},
@@ -45,6 +46,7 @@ var only = map[string][]string{
 	"internal/rootfs":    {"internal/namespace"},
 	"internal/guest":     {"internal/boot", "internal/cgroup", "internal/namespace", "internal/process", "internal/unit"},
 	"internal/transfer":  {"internal/archive"},
+	"internal/journal":   {"internal/archive", "internal/plain"},
 	"cmd/berth":          {"internal/cli"},
 }
 

@@ -2,103 +2,200 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/berth-containers/berth"
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/plain"
 )
+
+// logFlags are the flags of logs.
+type logFlags struct {
+	since, until, priority string
+	units                  []string
+	lines                  int
+	follow, console, raw   bool
+}
 
 func (a *app) logsCmd() *cobra.Command {
 	var s selection
-	var follow, raw bool
-	var lines int
+	var f logFlags
 	c := &cobra.Command{
-		Use: "logs NAME...", Short: "Show what guests wrote to their consoles", ValidArgsFunction: a.complete,
-		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
-			p := &logPrinter{out: a.Out, raw: raw, prefix: len(names) > 1}
-			return p.all(ctx, h, names, lines, follow)
-		}),
+		Use: "logs NAME...", Short: "Show what guests logged: their journals, and what they wrote to their consoles",
+		Long: `logs shows what guests logged, the oldest first: the entries of their journals, of running and of stopped guests, and
+what they wrote to their consoles besides. Of the console it leaves out what systemd shows when it starts and stops
+units, since the journal has the same. Guests without a journal have the console alone.
+
+A TIME is one such as "2026-01-31 18:00:00", "18:00", "2026-01-31T18:00:00Z", "today", "yesterday", "@1769878800", or a
+time span such as "10min", "1h 30min ago" or "-2d" before now.
+
+With --json each line is an object: name, time, source (journal or console) and message, and for the journal priority,
+unit, identifier, pid and boot.`,
+		ValidArgsFunction: a.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q, err := f.query(time.Now())
+			if err != nil {
+				return usageError(err)
+			}
+			return a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
+				p := &logPrinter{out: a.Out, raw: f.raw, json: a.json, bare: f.console, prefix: len(names) > 1}
+				return p.all(ctx, h, names, q)
+			})(cmd, args)
+		},
 	}
 	s.flags(c)
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on")
-	c.Flags().IntVarP(&lines, "lines", "n", -1, "only the last `N` lines")
-	c.Flags().BoolVar(&raw, "raw", false, "do not take control characters out")
-	return c
+	flags := c.Flags()
+	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what is logged from now on, also when the guest starts again")
+	flags.IntVarP(&f.lines, "lines", "n", -1, "only the last `N` lines of each guest")
+	flags.StringVarP(&f.since, "since", "S", "", "only what was logged at `TIME` or later")
+	flags.StringVarP(&f.until, "until", "U", "", "only what was logged at `TIME` or earlier")
+	flags.StringArrayVarP(&f.units, "unit", "u", nil, "only the journal's entries from or about the `UNIT`, or units like the pattern; several add up")
+	flags.StringVarP(&f.priority, "priority", "p", "", "only the journal's entries of this `PRIORITY` or more urgent: emerg, alert, crit, err, warning, notice, info, debug, or 0 to 7")
+	flags.BoolVar(&f.console, "console", false, "only what the guest wrote to its console, all of it, as it is")
+	flags.BoolVar(&f.raw, "raw", false, "do not take control characters out")
+	c.MarkFlagsMutuallyExclusive("console", "unit")
+	c.MarkFlagsMutuallyExclusive("console", "priority")
+	c.MarkFlagsMutuallyExclusive("follow", "until")
+	return a.jsonFlag(c)
 }
 
-// logPrinter prints the logs of one or more containers, line by line.
+// query is what the flags ask for at the time now.
+func (f *logFlags) query(now time.Time) (berth.LogQuery, error) {
+	q := berth.LogQuery{Units: f.units, Last: f.lines, Follow: f.follow, Console: f.console}
+	var err error
+	if f.since != "" {
+		if q.Since, err = parseTime(f.since, now); err != nil {
+			return q, fmt.Errorf("--since: %w", err)
+		}
+	}
+	if f.until != "" {
+		if q.Until, err = parseTime(f.until, now); err != nil {
+			return q, fmt.Errorf("--until: %w", err)
+		}
+	}
+	if f.priority != "" {
+		p, err := parsePriority(f.priority)
+		if err != nil {
+			return q, fmt.Errorf("--priority: %w", err)
+		}
+		q.Priority = &p
+	}
+	return q, nil
+}
+
+// parsePriority reads a priority as in syslog(3), by number or name.
+func parsePriority(s string) (int, error) {
+	names := []string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}
+	if n, err := strconv.Atoi(s); err == nil && n >= 0 && n < len(names) {
+		return n, nil
+	}
+	if n := slices.Index(names, s); n >= 0 {
+		return n, nil
+	}
+	return 0, fmt.Errorf("%q is neither 0 to 7 nor one of %s", s, strings.Join(names, ", "))
+}
+
+// logPrinter prints what one or more guests logged.
 type logPrinter struct {
 	mu     sync.Mutex
 	out    io.Writer
 	raw    bool
+	json   bool
+	bare   bool // the text alone
 	prefix bool // put the container's name before each line
 }
 
-func (p *logPrinter) all(ctx context.Context, h *berth.Host, names []container.Name, lines int, follow bool) error {
+func (p *logPrinter) all(ctx context.Context, h *berth.Host, names []container.Name, q berth.LogQuery) error {
 	errs := make([]error, len(names))
+	read := func(i int, tell func(container.LogLine)) {
+		errs[i] = container.Named(names[i], h.Logs(ctx, names[i], q, tell))
+	}
+	if !q.Follow {
+		p.byTime(len(names), read)
+		return errors.Join(errs...)
+	}
 	var wg sync.WaitGroup
-	for i, n := range names {
-		one := func() {
-			errs[i] = container.Named(n, h.Console(ctx, n, lines, follow, func(line []byte) { p.line(n, line) }))
-		}
-		if follow {
-			wg.Go(one)
-		} else {
-			one()
-		}
+	for i := range names {
+		wg.Go(func() { read(i, p.line) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-func (p *logPrinter) line(n container.Name, line []byte) {
+// byTime prints the lines of n logs, each of which is in order, in one order.
+func (p *logPrinter) byTime(n int, read func(i int, tell func(container.LogLine))) {
+	type log struct {
+		head container.LogLine
+		next func() (container.LogLine, bool)
+	}
+	var logs []*log
+	for i := range n {
+		next, stop := iter.Pull(func(yield func(container.LogLine) bool) {
+			read(i, func(l container.LogLine) { yield(l) })
+		})
+		defer stop()
+		if head, ok := next(); ok {
+			logs = append(logs, &log{head, next})
+		}
+	}
+	for len(logs) > 0 {
+		first := slices.MinFunc(logs, func(a, b *log) int { return a.head.Time.Compare(b.head.Time) })
+		p.line(first.head)
+		var ok bool
+		if first.head, ok = first.next(); !ok {
+			logs = slices.DeleteFunc(logs, func(l *log) bool { return l == first })
+		}
+	}
+}
+
+// line prints a line, or the lines of one that has several.
+func (p *logPrinter) line(l container.LogLine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.raw {
-		line = harmless(line)
+	if p.json {
+		e := json.NewEncoder(p.out)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(l) // who does not listen has gone
+		return
 	}
+	head := p.head(l)
+	for line := range strings.SplitSeq(l.Message, "\n") {
+		if !p.raw {
+			line = plain.Coloured(line)
+		}
+		fmt.Fprintf(p.out, "%s%s\n", head, line)
+		head = strings.Repeat(" ", len(head))
+	}
+}
+
+// head is what comes before a message.
+func (p *logPrinter) head(l container.LogLine) string {
+	head := ""
 	if p.prefix {
-		fmt.Fprintf(p.out, "%s  ", n)
+		head = string(l.Name) + "  "
 	}
-	fmt.Fprintf(p.out, "%s\n", line)
-}
-
-// harmless is a line of a guest without what would make a terminal do
-// something, but for colours.
-func harmless(line []byte) []byte {
-	var out []byte
-	for i := 0; i < len(line); i++ {
-		c := line[i]
-		switch {
-		case c == 0x1b:
-			n := colour(line[i:])
-			out = append(out, line[i:i+n]...)
-			i += max(n-1, 0)
-		case c >= ' ' && c != 0x7f || c == '\t':
-			out = append(out, c)
+	if p.bare {
+		return head
+	}
+	who := string(l.Source)
+	if l.Source == container.LogJournal {
+		if who = plain.Text(l.Identifier); who == "" {
+			who = "unknown"
+		}
+		if l.PID != 0 {
+			who += fmt.Sprintf("[%d]", l.PID)
 		}
 	}
-	return out
-}
-
-// colour is the length of a sequence ESC [ NUMBERS m at the beginning of b, or
-// 0.
-func colour(b []byte) int {
-	if len(b) < 3 || b[1] != '[' {
-		return 0
-	}
-	for i := 2; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == 'm':
-			return i + 1
-		case c != ';' && (c < '0' || c > '9'):
-			return 0
-		}
-	}
-	return 0
+	return head + l.Time.Local().Format(time.DateTime) + " " + who + ": "
 }

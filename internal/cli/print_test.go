@@ -1,44 +1,12 @@
 package cli
 
 import (
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/berth-containers/berth"
 	"github.com/berth-containers/berth/container"
 )
-
-func TestHarmless(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"plain\ttext":                   "plain\ttext",
-		"\x1b[0;32mOK\x1b[0m":           "\x1b[0;32mOK\x1b[0m",
-		"\x1b[2J\x1b[1;1Hgone":          "[2J[1;1Hgone",
-		"\x1b]0;title\x07":              "]0;title",
-		"bell\x07 back\x08 del\x7f\x1b": "bell back del",
-		"gr\u00fc\u00df":                "gr\u00fc\u00df",
-	} {
-		if got := string(harmless([]byte(in))); got != want {
-			t.Errorf("%q becomes %q, not %q", in, got, want)
-		}
-	}
-}
-
-func FuzzHarmless(f *testing.F) {
-	f.Add([]byte("\x1b[1;31mred\x1b[0m \x1b[2J"))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		out := string(harmless(in))
-		for strings.Contains(out, "\x1b") {
-			_, after, _ := strings.Cut(out, "\x1b")
-			n := colour([]byte("\x1b" + after))
-			if n == 0 {
-				t.Fatalf("%q lets an escape through: %q", in, out)
-			}
-			out = after
-		}
-	})
-}
 
 func TestPlace(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/plain"
 	"github.com/berth-containers/berth/internal/transfer"
 )
 
@@ -86,7 +87,7 @@ func (e *Engine) inside(ctx context.Context, p Place, args []string, o transfer.
 	said := make(chan string, 1)
 	go func() {
 		b, _ := io.ReadAll(io.LimitReader(r, 4096))
-		said <- printable(strings.TrimPrefix(string(b), "berth: "))
+		said <- plain.Text(strings.TrimPrefix(string(b), "berth: "))
 	}()
 	if o.KeepOwners {
 		args = append(args, "--archive")

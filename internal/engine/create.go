@@ -97,5 +97,5 @@ func (e *Engine) destroy(ctx context.Context, n container.Name, limit time.Durat
 
 func (e *Engine) removeLogs(n container.Name) error {
 	log := e.Paths.Log(n)
-	return errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"))
+	return errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"))
 }

@@ -125,17 +125,3 @@ func TestNameOf(t *testing.T) {
 		}
 	}
 }
-
-func TestPrintable(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"\x1b[0;32m  OK  \x1b[0m Started\r\n": "  OK   Started",
-		"a\x07b\x00c":                         "abc",
-		"\x1b]0;title\x07x":                   "0;titlex",
-		"gr\u00fc\u00df":                      "gr\u00fc\u00df",
-	} {
-		if got := printable(in); got != want {
-			t.Errorf("%q is printed as %q, not %q", in, got, want)
-		}
-	}
-}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/host"
+	"github.com/berth-containers/berth/internal/plain"
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
@@ -61,12 +62,12 @@ func memoryCauses(own []host.Incident, counted uint64, spec container.Spec) []co
 	if counted = max(counted, uint64(len(killed))); counted > 0 {
 		text := fmt.Sprintf("the kernel killed processes for want of memory, %d times (limits.memoryMax is %s)", counted, memoryMax(spec))
 		if len(killed) > 0 {
-			text += fmt.Sprintf("; the last was %s, at %s", printable(last(killed).Program), clock(last(killed)))
+			text += fmt.Sprintf("; the last was %s, at %s", plain.Text(last(killed).Program), clock(last(killed)))
 		}
 		out = append(out, cause(container.CauseMemory, text))
 	}
 	if killed := ofKind(own, host.HostMemory); len(killed) > 0 {
-		out = append(out, cause(container.CauseMemory, fmt.Sprintf("the host had no memory left, and the kernel killed %s, at %s", printable(last(killed).Program), clock(last(killed)))))
+		out = append(out, cause(container.CauseMemory, fmt.Sprintf("the host had no memory left, and the kernel killed %s, at %s", plain.Text(last(killed).Program), clock(last(killed)))))
 	}
 	return out
 }
@@ -79,7 +80,7 @@ func deniedCauses(denied []host.Incident) []container.Cause {
 	var lines []string
 	for _, i := range denied[max(0, len(denied)-5):] {
 		what := map[host.IncidentKind]string{host.CallDenied: "ended by a system call filter", host.ProfileDenied: "refused by AppArmor"}[i.Kind]
-		lines = append(lines, fmt.Sprintf("%s: %s, %s, at %s", printable(i.Program), what, printable(i.Detail), clock(i)))
+		lines = append(lines, fmt.Sprintf("%s: %s, %s, at %s", plain.Text(i.Program), what, plain.Text(i.Detail), clock(i)))
 	}
 	return []container.Cause{cause(container.CauseDenied, "the kernel refused something to its processes:", lines...)}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/plain"
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
@@ -38,7 +39,7 @@ func (e *Engine) Why(ctx context.Context, n container.Name) (container.Diagnosis
 		}
 	}
 	if s.Reason != "" {
-		add(cause(container.CauseEnd, "cause: "+printable(s.Reason)))
+		add(cause(container.CauseEnd, "cause: "+plain.Text(s.Reason)))
 	}
 	add(e.kernelCauses(s, rec)...)
 	add(e.nspawnCause(s)...)
@@ -94,7 +95,7 @@ func (e *Engine) nspawnCause(s container.Status) []container.Cause {
 	}
 	var lines []string
 	for _, l := range said {
-		if l = printable(l); !strings.Contains(s.Reason, l) {
+		if l = plain.Text(l); !strings.Contains(s.Reason, l) {
 			lines = append(lines, l)
 		}
 	}
@@ -115,14 +116,14 @@ func (e *Engine) failedUnits(ctx context.Context, n container.Name) []container.
 	}
 	var out []string
 	for line := range bytes.Lines(b) {
-		unit, _, _ := strings.Cut(printable(string(line)), " ")
+		unit, _, _ := strings.Cut(plain.Text(string(line)), " ")
 		out = append(out, unit)
 		if strings.HasPrefix(unit, "-") {
 			continue
 		}
 		log, _ := e.ask(ctx, n, "journalctl", "--unit="+unit, "--lines=3", "--output=cat", "--no-pager")
 		for l := range bytes.Lines(log) {
-			out = append(out, "  "+printable(string(l)))
+			out = append(out, "  "+plain.Text(string(l)))
 		}
 	}
 	return []container.Cause{cause(container.CauseUnits, "units of the guest that failed:", out...)}
@@ -155,32 +156,9 @@ func (e *Engine) ask(ctx context.Context, n container.Name, args ...string) ([]b
 // lastConsole are the last lines of the console log.
 func (e *Engine) lastConsole(ctx context.Context, n container.Name) []container.Cause {
 	var out []string
-	err := e.supervisor.Console(ctx, n, 10, false, func(line []byte) { out = append(out, printable(string(line))) })
+	err := e.supervisor.Console(ctx, n, 10, func(_ time.Time, line []byte) { out = append(out, plain.Text(string(line))) }, nil)
 	if err != nil || len(out) == 0 {
 		return nil
 	}
 	return []container.Cause{cause(container.CauseConsole, "last lines of its console:", out...)}
-}
-
-// Console calls line with each line of a container's console log; see
-// supervise.Recorder.
-func (e *Engine) Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error {
-	return e.supervisor.Console(ctx, n, last, follow, line)
-}
-
-// printable is text of a guest without what would do something to a terminal.
-func printable(s string) string {
-	var b strings.Builder
-	escape := false
-	for _, r := range strings.TrimRight(s, "\r\n") {
-		switch {
-		case r == 0x1b:
-			escape = true
-		case escape:
-			escape = r == '[' || r == ';' || r >= '0' && r <= '9'
-		case r >= ' ' && r != 0x7f:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

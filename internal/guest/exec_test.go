@@ -66,7 +66,7 @@ func running(t *testing.T) *Guest {
 	g, err := Open(cmd.Process.Pid, start, h)
 	must(t, err)
 	t.Cleanup(func() { must(t, g.Close()) })
-	if _, err := Open(cmd.Process.Pid, start+1, h); !errors.Is(err, errEnded) {
+	if _, err := Open(cmd.Process.Pid, start+1, h); !errors.Is(err, ErrEnded) {
 		t.Errorf("another process is taken for the guest: %v", err)
 	}
 	return g

@@ -23,18 +23,19 @@ type Guest struct {
 	cgroups cgroup.Hierarchies
 }
 
-var errEnded = errors.New("the guest has just ended")
+// ErrEnded says that the guest does not run any more.
+var ErrEnded = errors.New("the guest has just ended")
 
 // Open holds on to the guest whose init has the PID leader and started at the
 // time start; see process.StartTime.
 func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	p, err := process.OpenStarted(leader, start)
 	if err != nil {
-		return nil, errEnded
+		return nil, ErrEnded
 	}
 	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", leader), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = errEnded
+		err = ErrEnded
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -45,13 +46,16 @@ func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 // explain is err, or that the guest has ended, if that is why.
 func (g *Guest) explain(err error) error {
 	if _, ended := process.StartTime(g.leader.PID); ended != nil {
-		return errEnded
+		return ErrEnded
 	}
 	return err
 }
 
 // Close lets go of the guest.
 func (g *Guest) Close() error { return errors.Join(g.root.Close(), g.leader.Close()) }
+
+// Root is the guest's root directory, opened O_PATH. It is good until Close.
+func (g *Guest) Root() *os.File { return g.root }
 
 // open opens a file of the guest as the guest would see the path, which the
 // kernel keeps from leading out of its root.

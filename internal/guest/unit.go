@@ -166,7 +166,7 @@ func (g *Guest) attendUnit(ctx context.Context, signals <-chan os.Signal, t **ta
 	status, err := (*t).Wait()
 	for errors.Is(err, unit.ErrLost) {
 		next, err2 := g.callAgain(ctx, *t)
-		if errors.Is(err2, errEnded) {
+		if errors.Is(err2, ErrEnded) {
 			return unit.Status{Signal: unix.SIGKILL}, nil // with its guest
 		} else if err2 != nil {
 			return status, errors.Join(err, err2)
@@ -188,7 +188,7 @@ const (
 
 // callAgain is for when the guest's systemd has closed the connection: it has
 // executed itself anew, as it does when it is upgraded, or ended with the
-// guest, which is errEnded.
+// guest, which is ErrEnded.
 func (g *Guest) callAgain(ctx context.Context, old *talk) (*talk, error) {
 	old.settled = true // the program runs on
 	if err := old.close(); err != nil {
@@ -201,7 +201,7 @@ func (g *Guest) callAgain(ctx context.Context, old *talk) (*talk, error) {
 		err := g.leader.Await(pause)
 		cancel()
 		if err == nil {
-			return nil, errEnded
+			return nil, ErrEnded
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

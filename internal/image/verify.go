@@ -5,10 +5,11 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/plain"
 )
 
 var (
@@ -83,14 +84,9 @@ func prettyName(release string) string {
 	return printable(name)
 }
 
-// printable leaves out of a hostile text what is not to be shown.
+// printable is a hostile text, fit to be shown, and not too long.
 func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))
+	s = plain.Text(s)
 	for len(s) > maxOSName {
 		_, n := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-n]

@@ -107,10 +107,11 @@ type Locator interface {
 
 // Recorder is a Supervisor that keeps what guests write to their consoles.
 type Recorder interface {
-	// Console calls line with each line of the console log: the last ones, or
-	// all if last is negative, and with follow those that come until ctx ends.
-	// A container that never ran has none.
-	Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error
+	// Console calls line with each line of the console log, and about when it
+	// was written: the last ones, or all if last is negative. If follow is not
+	// nil it is called then, and line with those that come until ctx ends. A
+	// container that never ran has none.
+	Console(ctx context.Context, n container.Name, last int, line func(time.Time, []byte), follow func()) error
 }
 
 // Keeper is a Supervisor that keeps things beside the containers themselves.

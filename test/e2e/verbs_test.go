@@ -156,11 +156,12 @@ func TestLogs(t *testing.T) {
 		t.Errorf("logs -f after an interrupt: %v", err)
 	}
 	b.run("stop", "a")
-	is(t, "last line", b.out("logs", "-n", "1", "a"), "said [2J\x1b[31mlater")
-	b.has(b.run("logs", "-n", "1", "--raw", "a").out, "\x1b[2J")
+	is(t, "last line", b.out("logs", "--console", "-n", "1", "a"), "said [2J\x1b[31mlater")
+	b.has(b.run("logs", "-n", "1", "--raw", "a").out, "console: said \x1b[2J")
 
 	b.run("create", "c", "--image", tiny(), "--start")
-	b.has(b.out("logs", "--all"), "a  tinyinit: hello", "c  tinyinit: hello")
+	b.has(b.out("logs", "--console", "--all"), "a  tinyinit: hello", "c  tinyinit: hello")
+	b.has(b.out("logs", "--all"), "console: tinyinit: hello")
 }
 
 func TestCopy(t *testing.T) {

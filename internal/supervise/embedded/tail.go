@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 
@@ -16,32 +17,32 @@ import (
 )
 
 // Console implements supervise.Recorder.
-func (s *Supervisor) Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error {
+func (s *Supervisor) Console(ctx context.Context, n container.Name, last int, line func(time.Time, []byte), follow func()) error {
 	path := s.Paths.Log(n)
 	var w *fsnotify.Watcher
-	if follow { // before reading, so that nothing is missed
+	if follow != nil { // before reading, so that nothing is missed
 		var err error
 		if w, err = watchLog(path); err != nil {
 			return err
 		}
 		defer w.Close()
 	}
+	t := &tail{path: path, print: line}
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && !follow {
-		return nil
-	}
 	if err == nil {
 		defer f.Close()
-		err = skipTo(f, last)
+		t.file = f
+		err = t.begin(last)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	t := &tail{path: path, file: f, print: line}
-	if err := t.read(); err != nil || !follow {
+	if err := t.read(); err != nil || follow == nil {
 		t.flush()
 		return err
 	}
+	follow()
+	t.live = true
 	return t.follow(ctx, w)
 }
 
@@ -60,11 +61,11 @@ func watchLog(path string) (*fsnotify.Watcher, error) {
 	return w, nil
 }
 
-// skipTo puts f at the beginning of its last n lines; all of them if n is
-// negative.
-func skipTo(f *os.File, n int) error {
+// skipTo puts f at the beginning of its last n lines, all of them if n is
+// negative, and returns where that is.
+func skipTo(f *os.File, n int) (int64, error) {
 	if n < 0 {
-		return nil
+		return 0, nil
 	}
 	var starts []int64
 	at, atStart := int64(0), true
@@ -83,16 +84,40 @@ func skipTo(f *os.File, n int) error {
 	if len(starts) > 0 && n > 0 {
 		from = starts[max(0, len(starts)-n)]
 	}
-	_, err := f.Seek(from, io.SeekStart)
-	return err
+	return f.Seek(from, io.SeekStart)
 }
 
 // tail reads a file as it grows.
 type tail struct {
-	path  string
-	file  *os.File // nil until there is one
-	rest  []byte   // the beginning of a line whose end is not there yet
-	print func(line []byte)
+	path    string
+	file    *os.File // nil until there is one
+	rest    []byte   // the beginning of a line whose end is not there yet
+	at      int64    // where that begins
+	live    bool     // lines are read as they are written
+	marks   marks
+	written time.Time // when the log was written to last
+	print   func(time.Time, []byte)
+}
+
+// begin goes to the last lines of the log.
+func (t *tail) begin(last int) error {
+	info, err := t.file.Stat()
+	if err != nil {
+		return err
+	}
+	t.written, t.marks = info.ModTime(), readMarks(t.path)
+	t.at, err = skipTo(t.file, last)
+	return err
+}
+
+// line prints a line that takes size bytes of the log.
+func (t *tail) line(line []byte, size int) {
+	when := time.Now()
+	if !t.live {
+		when = t.marks.time(t.at, t.written)
+	}
+	t.at += int64(size)
+	t.print(when, bytes.TrimRight(line, "\r"))
 }
 
 // read prints the whole lines that have come.
@@ -129,14 +154,14 @@ func (t *tail) lines() {
 		if !ok && len(t.rest) < maxLine {
 			return
 		}
-		t.print(bytes.TrimRight(line, "\r"))
+		t.line(line, len(t.rest)-len(rest))
 		t.rest = rest
 	}
 }
 
 func (t *tail) flush() {
 	if len(t.rest) > 0 {
-		t.print(t.rest)
+		t.line(t.rest, len(t.rest))
 		t.rest = nil
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
+	"time"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/state"
@@ -16,26 +18,77 @@ import (
 // idField tells, in the journal, a container from an earlier one of its name.
 const idField = "BERTH_CONTAINER_ID"
 
-// maxLine is how much of a line is shown, in bytes.
-const maxLine = 64 << 10
+// maxLine is how much of a line of the journal in JSON is read, in bytes;
+// journald cuts what comes from a stream at 48 KiB.
+const maxLine = 1 << 20
 
 // Console implements supervise.Recorder: the console's lines are in the
 // journal, as those of the unit. Those of an earlier container of the name are
 // another's.
-func (s *Supervisor) Console(ctx context.Context, n container.Name, last int, follow bool, line func([]byte)) error {
+func (s *Supervisor) Console(ctx context.Context, n container.Name, last int, line func(time.Time, []byte), follow func()) error {
 	lines := "all"
 	if last >= 0 {
 		lines = strconv.Itoa(last)
 	}
+	began := time.Now()
+	cursor := ""
+	tell := func(e entry) {
+		cursor = e.Cursor
+		line(e.Time, e.Message)
+	}
+	err := s.journalctl(ctx, n, tell, "--lines="+lines)
+	if err != nil || follow == nil {
+		return err
+	}
+	after := "--after-cursor=" + cursor
+	if last == 0 || cursor == "" { // with --lines=0 there is no cursor
+		after = fmt.Sprintf("--since=@%d.%06d", began.Unix(), began.Nanosecond()/1000)
+	}
+	follow()
+	return s.journalctl(ctx, n, tell, after, "--lines=all", "--follow")
+}
+
+// entry is what is read of an entry of the journal.
+type entry struct {
+	Cursor  string
+	Time    time.Time
+	Message []byte
+}
+
+// parseEntry reads a line of `journalctl --output=json`, where the message is
+// a string, or a list of bytes if it is none.
+func parseEntry(line []byte) (entry, error) {
+	var raw struct {
+		Cursor  string          `json:"__CURSOR"`
+		Time    int64           `json:"__REALTIME_TIMESTAMP,string"`
+		Message json.RawMessage `json:"MESSAGE"`
+	}
+	if err := json.Unmarshal(line, &raw); err != nil {
+		return entry{}, err
+	}
+	e := entry{Cursor: raw.Cursor, Time: time.UnixMicro(raw.Time)}
+	var text string
+	var list []int
+	switch {
+	case json.Unmarshal(raw.Message, &text) == nil:
+		e.Message = []byte(text)
+	case json.Unmarshal(raw.Message, &list) == nil:
+		for _, b := range list {
+			e.Message = append(e.Message, byte(b))
+		}
+	}
+	e.Message = bytes.TrimRight(e.Message, "\r")
+	return e, nil
+}
+
+// journalctl calls f with the entries that the unit of a container has.
+func (s *Supervisor) journalctl(ctx context.Context, n container.Name, f func(entry), args ...string) error {
 	rec, err := state.ReadRecord(s.Paths.Container(n))
 	if err != nil {
 		return err
 	}
-	args := []string{"--quiet", "--no-pager", "--output=cat", "--all", "--lines=" + lines,
-		"_SYSTEMD_UNIT=" + s.unit(n), "SYSLOG_IDENTIFIER=berth-" + string(n), idField + "=" + rec.MachineID}
-	if follow {
-		args = append(args, "--follow")
-	}
+	args = append([]string{"--quiet", "--no-pager", "--output=json", "--all", "--output-fields=MESSAGE",
+		"_SYSTEMD_UNIT=" + s.unit(n), "SYSLOG_IDENTIFIER=berth-" + string(n), idField + "=" + rec.MachineID}, args...)
 	cmd := exec.CommandContext(ctx, "journalctl", args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
@@ -48,10 +101,14 @@ func (s *Supervisor) Console(ctx context.Context, n container.Name, last int, fo
 	}
 	sc := bufio.NewScanner(out)
 	sc.Buffer(nil, maxLine)
-	for sc.Scan() {
-		line(bytes.TrimRight(sc.Bytes(), "\r"))
+	var parse error
+	for parse == nil && sc.Scan() {
+		var e entry
+		if e, parse = parseEntry(sc.Bytes()); parse == nil {
+			f(e)
+		}
 	}
-	if sc.Err() != nil {
+	if parse != nil || sc.Err() != nil {
 		_ = cmd.Process.Kill() // it goes on writing otherwise
 	}
 	err = cmd.Wait()
@@ -60,6 +117,8 @@ func (s *Supervisor) Console(ctx context.Context, n container.Name, last int, fo
 		return nil
 	case err != nil && said.Len() > 0:
 		return fmt.Errorf("read the journal: %s", bytes.TrimSpace(said.Bytes()))
+	case parse != nil:
+		return fmt.Errorf("read the journal: %w", parse)
 	}
 	return errors.Join(sc.Err(), err)
 }
