@@ -7,8 +7,8 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/host"
-	"github.com/berth-containers/berth/internal/plain"
 	"github.com/berth-containers/berth/internal/launch"
+	"github.com/berth-containers/berth/internal/plain"
 	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"

@@ -180,7 +180,7 @@ func (b *workbench) suites() []string {
 	case b.run != "" || b.supervisor == "embedded":
 		return []string{"e2e"}
 	}
-	return []string{"e2e", "packages", "faults"}
+	return []string{"e2e", "faults", "packages"}
 }
 
 // runOn runs one of the suites on a nested host.
