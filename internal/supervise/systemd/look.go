@@ -2,10 +2,15 @@ package systemd
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
+
+	"github.com/berth-containers/berth/container"
 )
 
 // unitPath is the object of a unit; see org.freedesktop.systemd1(5).
@@ -16,35 +21,42 @@ func unitPath(unit string) godbus.ObjectPath {
 // patternOf matches the name of one unit alone; see fnmatch(3).
 func patternOf(unit string) string { return strings.ReplaceAll(unit, `\`, `\\`) }
 
-// look gives the properties of a unit that tell what it is at. All that there
-// are take systemd and us milliseconds, as the kernel's counts of the control
-// group are among them; and a unit that is not loaded would be read from its
-// files.
-func (s *Supervisor) look(ctx context.Context, unit string) (map[string]any, error) {
+// look gives the properties of a container's unit that tell what it is at. All
+// that there are take systemd and us milliseconds, as the kernel's counts of
+// the control group are among them.
+func (s *Supervisor) look(ctx context.Context, n container.Name) (map[string]any, error) {
+	if _, err := os.Lstat(s.Paths.Run(n)); errors.Is(err, fs.ErrNotExist) {
+		if props, err := s.lookAtRest(ctx, n); props != nil || err != nil {
+			return props, err
+		}
+	}
+	props, err := s.ask(ctx, s.unit(n), "Unit.ActiveState", "Unit.Job", "Unit.StateChangeTimestamp", "Service.MainPID", "Service.ControlGroup")
+	if err != nil || text(props, "ActiveState") != "failed" {
+		return props, err
+	}
 	conn, err := s.conn()
 	if err != nil {
 		return nil, err
 	}
-	units, err := conn.ListUnitsByPatternsContext(ctx, nil, []string{patternOf(unit)})
+	return conn.GetAllPropertiesContext(ctx, s.unit(n))
+}
+
+// lookAtRest is look for a container that most likely is at rest, and gives nil
+// where it is not. To be asked for by its name, a unit would be read from its
+// files.
+func (s *Supervisor) lookAtRest(ctx context.Context, n container.Name) (map[string]any, error) {
+	conn, err := s.conn()
 	if err != nil {
 		return nil, err
 	}
-	if len(units) == 0 {
+	units, err := conn.ListUnitsByPatternsContext(ctx, nil, []string{patternOf(s.unit(n))})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(units) == 0:
 		return map[string]any{"ActiveState": "inactive"}, nil
 	}
-	u := units[0]
-	switch u.ActiveState {
-	case "failed":
-		return conn.GetAllPropertiesContext(ctx, unit)
-	case "inactive":
-		return map[string]any{"ActiveState": u.ActiveState, "Job": []any{u.JobId}}, nil
-	}
-	props, err := s.ask(ctx, unit, "Unit.StateChangeTimestamp", "Service.MainPID", "Service.ControlGroup")
-	if err != nil {
-		return nil, err
-	}
-	props["ActiveState"] = u.ActiveState
-	return props, nil
+	return nil, nil
 }
 
 // ask gives some properties of a unit, each named with the last part of its

@@ -273,8 +273,12 @@ func (s *Supervisor) Usage(n container.Name) container.Usage {
 	return g.Usage()
 }
 
-// group is the cgroup of the running unit; nil where it does not run.
+// group is the cgroup of the running unit; nil where it does not run. It is
+// looked for first where the template puts it.
 func (s *Supervisor) group(n container.Name) (*cgroup.Group, error) {
+	if usual := s.usualGroup(n); usual.Exists() {
+		return &usual, nil
+	}
 	conn, err := s.conn()
 	if err != nil {
 		return nil, err
@@ -302,7 +306,7 @@ func noSuchUnit(err error) bool {
 
 // Observe implements supervise.Supervisor.
 func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
-	props, err := s.look(context.Background(), s.unit(n))
+	props, err := s.look(context.Background(), n)
 	if err != nil {
 		return supervise.Observation{}, fmt.Errorf("ask systemd about %s: %w", s.unit(n), err)
 	}
