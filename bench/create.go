@@ -29,8 +29,8 @@ func measureCreate(ctx context.Context, l *lab) ([]row, error) {
 	note := fmt.Sprintf("create and start: one command, `berth create NAME --image tar:FILE --start`, of an image of %d MB; the guest's first boot. "+
 		"The peer copies a tree of the same size, on the same file system, that has been booted before", t.size>>20)
 	return []row{
-		{what: "create and start, against nspawn --ephemeral", berth: s[0][0], peer: s[2][0], ratio: 1.0 / 8, notes: []string{note}},
-		{what: "create and start, against berth start of an existing one", berth: s[0][0], peer: s[1][0], ratio: 1.2},
+		{What: "create and start, against nspawn --ephemeral", Berth: s[0][0], Peer: s[2][0], Ratio: 1.0 / 8, Notes: []string{note}},
+		{What: "create and start, against berth start of an existing one", Berth: s[0][0], Peer: s[1][0], Ratio: 1.2},
 	}, nil
 }
 

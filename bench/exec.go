@@ -43,11 +43,11 @@ func measureExec(ctx context.Context, l *lab) ([]row, error) {
 		return nil, err
 	}
 	return []row{
-		{what: "exec true, against nsenter", berth: s[0][0], peer: s[1][0], ratio: 3, notes: []string{
+		{What: "exec true, against nsenter", Berth: s[0][0], Peer: s[1][0], Ratio: 3, Notes: []string{
 			"nsenter: `nsenter -t LEADER -a true`, which joins no cgroup, takes no care of the guest's capabilities, and lets the program live on when it is killed"}},
-		{what: "exec true after a quiet moment, against nsenter", berth: quiet[0][0], peer: quiet[1][0], notes: []string{
+		{What: "exec true after a quiet moment, against nsenter", Berth: quiet[0][0], Peer: quiet[1][0], Notes: []string{
 			"after a quiet moment: nothing was started for 300 ms; the kernel moves a process to another cgroup faster when it has just moved one"}},
-		{what: "exec true, against machinectl shell", berth: s[0][0], peer: samples{machinectlShell}, quoted: "not measured here", ratio: 1, notes: []string{
+		{What: "exec true, against machinectl shell", Berth: s[0][0], Peer: samples{machinectlShell}, Quoted: "not measured here", Ratio: 1, Notes: []string{
 			"machinectl shell needs machined, which a host without systemd does not have: its figure was measured once elsewhere, on Debian 12 with systemd 252, and is quoted"}},
 	}, nil
 }

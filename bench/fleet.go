@@ -40,7 +40,7 @@ func measureFleet(ctx context.Context, l *lab) ([]row, error) {
 		return nil, err
 	}
 	note := fmt.Sprintf("the peer of the %d is bare overlay, since %d copies would not fit, %d at a time, the best of %s; its inotify limit is raised for it", fleetSize, fleetSize, f.parallel, f.tried)
-	return []row{{what: fmt.Sprintf("start %d containers at once; all are ready", fleetSize), berth: s[0][0], peer: s[1][0], ratio: 1.1, notes: []string{note, noteOverlay}}}, nil
+	return []row{{What: fmt.Sprintf("start %d containers at once; all are ready", fleetSize), Berth: s[0][0], Peer: s[1][0], Ratio: 1.1, Notes: []string{note, noteOverlay}}}, nil
 }
 
 // fleetCycle starts all containers, gives the time, and stops them.

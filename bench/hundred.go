@@ -50,8 +50,8 @@ func measureHundred(ctx context.Context, l *lab) ([]row, error) {
 	if err != nil {
 		return rows, err
 	}
-	return append(rows, row{what: fmt.Sprintf("start %d containers at once; all are ready", hundred), berth: samples{ms(took)},
-		notes: []string{fmt.Sprintf("all of the %d were observed as running afterwards; %d of them boot for the first time", hundred, hundred-running)}}), nil
+	return append(rows, row{What: fmt.Sprintf("start %d containers at once; all are ready", hundred), Berth: samples{ms(took)},
+		Notes: []string{fmt.Sprintf("all of the %d were observed as running afterwards; %d of them boot for the first time", hundred, hundred-running)}}), nil
 }
 
 func (l *lab) lists(ctx context.Context) ([]row, error) {
@@ -64,8 +64,8 @@ func (l *lab) lists(ctx context.Context) ([]row, error) {
 	}
 	what := fmt.Sprintf(" with %d containers, %d running", hundred, running)
 	return []row{
-		{what: "ls" + what, berth: s[0][0], absolute: 10},
-		{what: "ls --json" + what, berth: s[1][0]},
+		{What: "ls" + what, Berth: s[0][0], Absolute: 10},
+		{What: "ls --json" + what, Berth: s[1][0]},
 	}, nil
 }
 
@@ -95,8 +95,8 @@ func (l *lab) memory() ([]row, error) {
 		shims, nspawns = append(shims, kept), append(nspawns, below)
 	}
 	note := fmt.Sprintf("memory: Private_Clean and Private_Dirty of the %d shims, after sync; berth keeps no other process. The systemd-nspawn of each guest is shown for comparison", running)
-	return []row{{what: "private memory of berth for each running container, with systemd-nspawn's own as the peer", unit: "MB",
-		berth: shims, peer: nspawns, absolute: 4, notes: []string{note}}}, nil
+	return []row{{What: "private memory of berth for each running container, with systemd-nspawn's own as the peer", Unit: "MB",
+		Berth: shims, Peer: nspawns, Absolute: 4, Notes: []string{note}}}, nil
 }
 
 // named are those of the processes whose program has the name.

@@ -20,16 +20,14 @@ type tree struct {
 	size   int64 // bytes on disk
 }
 
-const debianRef = "debian:bookworm"
-
-// debianTree is the image that most is measured with, bootstrapped once.
+// debianTree is the image that most is measured with, imported once.
 func (l *lab) debianTree(ctx context.Context) (*tree, error) {
 	if l.debian != nil {
 		return l.debian, nil
 	}
-	l.say("bootstrap %s", debianRef)
+	l.say("import %s", l.image)
 	var err error
-	l.debian, err = l.importImage(ctx, debianRef)
+	l.debian, err = l.importImage(ctx, l.image)
 	return l.debian, err
 }
 
@@ -123,10 +121,11 @@ func (l *lab) newEphemeral(of *bare) *bare {
 	return &b
 }
 
-// makeContainers makes stopped containers NAME0 and up.
-func (l *lab) makeContainers(ctx context.Context, name string, n int, t *tree) error {
+// makeContainers makes stopped containers NAME0 and up with these settings.
+func (l *lab) makeContainers(ctx context.Context, name string, n int, t *tree, settings ...string) error {
 	for i := range n {
-		if _, _, err := l.run(ctx, "create", fmt.Sprintf("%s%d", name, i), "--image", t.ref); err != nil {
+		args := append([]string{"create", fmt.Sprintf("%s%d", name, i), "--image", t.ref}, settings...)
+		if _, _, err := l.run(ctx, args...); err != nil {
 			return err
 		}
 	}

@@ -109,7 +109,7 @@ func (l *lab) reset(ctx context.Context) error {
 	for _, g := range []cgroup.Group{l.cgroups.Group(l.paths.Instance()), l.peerGroup()} {
 		errs = append(errs, g.Kill(10*time.Second), g.Remove())
 	}
-	return errors.Join(append(errs, state.RemoveTree(l.path("peers")))...)
+	return errors.Join(append(errs, l.removeMachines(ctx), state.RemoveTree(l.path("peers")))...)
 }
 
 // rest is the time in which the kernel puts away what has just ended: cgroups,

@@ -9,47 +9,49 @@ import (
 
 // row is one line of the table.
 type row struct {
-	what  string
-	unit  string // "ms" if empty
-	berth samples
-	peer  samples // of the same unit; none for an absolute target
-	// quoted says where the peer's value comes from if it was not measured.
-	quoted string
-	// ratio and absolute bound the quotient of the medians, and berth's
+	What  string
+	Unit  string // "ms" if empty
+	Berth samples
+	Peer  samples // of the same unit; none for an absolute target
+	// Quoted says where the peer's value comes from if it was not measured.
+	Quoted string
+	// Ratio and Absolute bound the quotient of the medians, and berth's
 	// median; 0: no target.
-	ratio, absolute float64
-	notes           []string
+	Ratio, Absolute float64
+	// Nothing is the target that berth's median is 0.
+	Nothing bool
+	Notes   []string
 }
 
-// table is the whole answer.
+// table is the whole answer, also as JSON.
 type table struct {
-	facts  []fact
-	rows   []row
-	failed []string // measurements without all of their rows
+	Facts  []fact
+	Rows   []row
+	Failed []string // measurements without all of their rows
 }
 
 // fact is something to know about the machine.
-type fact struct{ name, value string }
+type fact struct{ Name, Value string }
 
 func (t table) markdown(w io.Writer) {
 	fmt.Fprint(w, "# berth and its peers\n\n")
-	for _, f := range t.facts {
-		fmt.Fprintf(w, "- %s: %s\n", f.name, f.value)
+	for _, f := range t.Facts {
+		fmt.Fprintf(w, "- %s: %s\n", f.Name, f.Value)
 	}
 	fmt.Fprint(w, "\nMedians. A ratio is berth's median by the peer's: below 1 berth is the faster or the smaller one.\n"+
 		"Peers are measured in turn with berth, after one round to warm up; n is the number of rounds.\n\n"+
 		"| what | berth | peer | ratio | target | met | n | berth min-max | peer min-max |\n"+
 		"| --- | ---: | ---: | ---: | --- | --- | ---: | --- | --- |\n")
-	for _, r := range t.rows {
+	for _, r := range t.Rows {
 		fmt.Fprintf(w, "| %s |\n", strings.Join(r.cells(), " | "))
 	}
-	for _, f := range t.failed {
+	for _, f := range t.Failed {
 		fmt.Fprintf(w, "| %s: could not be measured | | | | | no | | | |\n", f)
 	}
 	fmt.Fprint(w, "\n")
 	var seen []string
-	for _, r := range t.rows {
-		for _, n := range r.notes {
+	for _, r := range t.Rows {
+		for _, n := range r.Notes {
 			if !slices.Contains(seen, n) {
 				seen = append(seen, n)
 				fmt.Fprintf(w, "- %s\n", n)
@@ -60,35 +62,37 @@ func (t table) markdown(w io.Writer) {
 
 func (r row) cells() []string {
 	peer, spread := "", ""
-	if len(r.peer) > 0 {
-		peer, spread = r.value(r.peer.median()), r.spread(r.peer)
+	if len(r.Peer) > 0 {
+		peer, spread = r.value(r.Peer.median()), r.spread(r.Peer)
 	}
-	if r.quoted != "" {
-		peer, spread = peer+" (quoted)", r.quoted
+	if r.Quoted != "" {
+		peer, spread = peer+" (quoted)", r.Quoted
 	}
 	ratio := ""
 	if q, ok := r.quotient(); ok {
 		ratio = fmt.Sprintf("%.3g", q)
 	}
-	return []string{r.what, r.value(r.berth.median()), peer, ratio, r.target(), r.met(), fmt.Sprint(len(r.berth)), r.spread(r.berth), spread}
+	return []string{r.What, r.value(r.Berth.median()), peer, ratio, r.target(), r.met(), fmt.Sprint(len(r.Berth)), r.spread(r.Berth), spread}
 }
 
 func (r row) quotient() (float64, bool) {
-	p := r.peer.median()
+	p := r.Peer.median()
 	if p == 0 {
 		return 0, false
 	}
-	return r.berth.median() / p, true
+	return r.Berth.median() / p, true
 }
 
 func (r row) target() string {
 	switch {
-	case r.ratio > 0 && r.ratio < 0.5:
-		return fmt.Sprintf("<= %.4g (%.3g times faster)", r.ratio, 1/r.ratio)
-	case r.ratio > 0:
-		return fmt.Sprintf("<= %.2f", r.ratio)
-	case r.absolute > 0:
-		return "<= " + r.value(r.absolute)
+	case r.Ratio > 0 && r.Ratio < 0.5:
+		return fmt.Sprintf("<= %.4g (%.3g times faster)", r.Ratio, 1/r.Ratio)
+	case r.Ratio > 0:
+		return fmt.Sprintf("<= %.2f", r.Ratio)
+	case r.Absolute > 0:
+		return "<= " + r.value(r.Absolute)
+	case r.Nothing:
+		return "none"
 	default:
 		return ""
 	}
@@ -98,9 +102,9 @@ func (r row) target() string {
 func (r row) met() string {
 	q, ok := r.quotient()
 	switch {
-	case r.ratio == 0 && r.absolute == 0:
+	case r.Ratio == 0 && r.Absolute == 0 && !r.Nothing:
 		return ""
-	case r.ratio > 0 && ok && q <= r.ratio, r.absolute > 0 && r.berth.median() <= r.absolute:
+	case r.Nothing && r.Berth.median() == 0, r.Ratio > 0 && ok && q <= r.Ratio, r.Absolute > 0 && r.Berth.median() <= r.Absolute:
 		return "yes"
 	default:
 		return "no"
@@ -108,7 +112,7 @@ func (r row) met() string {
 }
 
 func (r row) value(v float64) string {
-	unit := r.unit
+	unit := r.Unit
 	if unit == "" {
 		unit = "ms"
 	}

@@ -35,9 +35,9 @@ func measureStart(ctx context.Context, l *lab) ([]row, error) {
 	}
 	own, copied, mounted := s[0], s[1], s[2]
 	return []row{
-		{what: "start to ready, against bare copy", berth: own[0], peer: copied[0], ratio: 1.10, notes: []string{noteCopy}},
-		{what: "start to ready, against bare overlay", berth: own[0], peer: mounted[0], notes: []string{noteOverlay}},
-		{what: "stop, against bare copy", berth: own[1], peer: copied[1], ratio: 1.10},
-		{what: "stop, against bare overlay", berth: own[1], peer: mounted[1]},
+		{What: "start to ready, against bare copy", Berth: own[0], Peer: copied[0], Ratio: 1.10, Notes: []string{noteCopy}},
+		{What: "start to ready, against bare overlay", Berth: own[0], Peer: mounted[0], Notes: []string{noteOverlay}},
+		{What: "stop, against bare copy", Berth: own[1], Peer: copied[1], Ratio: 1.10},
+		{What: "stop, against bare overlay", Berth: own[1], Peer: mounted[1]},
 	}, nil
 }

@@ -15,9 +15,6 @@ import (
 // Await implements supervise.Supervisor.
 func (s *Supervisor) Await(ctx context.Context, n container.Name, done func(supervise.Observation) bool) (supervise.Observation, error) {
 	job := s.takeJob(n)
-	if o, err := s.Observe(n); err != nil || done(o) && o.State.Alive() {
-		return o, err
-	}
 	w, err := s.watch(ctx, n)
 	if err != nil {
 		return supervise.Observation{}, err
@@ -61,41 +58,48 @@ func (s *Supervisor) startRefused(ctx context.Context, n container.Name, job <-c
 // jobGrace is for the result of a job whose unit shows that the job has ended.
 const jobGrace = time.Second
 
-// watch hears of changes of one unit. It has a connection of its own, because
-// a connection has one consumer of signals.
+// watch hears of changes of one unit.
 type watch struct {
 	conn    *dbus.Conn
+	match   []dbus.MatchOption
+	signals chan *dbus.Signal
 	changed chan struct{} // has a value when something has changed
+	closed  chan struct{} // ends hear
 	ended   chan struct{} // closed when the connection has ended
 }
 
 func (s *Supervisor) watch(ctx context.Context, n container.Name) (*watch, error) {
-	conn, err := dial(context.WithoutCancel(ctx))
+	conn, err := s.bus()
 	if err != nil {
 		return nil, err
 	}
-	var path dbus.ObjectPath
-	err = conn.Object(manager, managerPath).CallWithContext(ctx, manager+".Manager.LoadUnit", 0, s.unit(n)).Store(&path)
-	if err != nil {
-		conn.Close()
-		return nil, errors.Join(context.Cause(ctx), fmt.Errorf("load unit %s: %w", s.unit(n), err))
+	path := unitPath(s.unit(n))
+	w := &watch{
+		conn: conn, signals: make(chan *dbus.Signal, 16),
+		match:   []dbus.MatchOption{dbus.WithMatchObjectPath(path), dbus.WithMatchInterface("org.freedesktop.DBus.Properties")},
+		changed: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	// For a bus; systemd itself knows neither, and sends all there is.
 	_ = conn.Object(manager, managerPath).CallWithContext(ctx, manager+".Manager.Subscribe", 0).Err
-	_ = conn.AddMatchSignalContext(ctx, dbus.WithMatchObjectPath(path), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"))
-	signals := make(chan *dbus.Signal, 16)
-	conn.Signal(signals)
-	w := &watch{conn, make(chan struct{}, 1), make(chan struct{})}
-	w.changed <- struct{}{} // what was seen before is old
-	go w.hear(path, signals)
+	_ = conn.AddMatchSignalContext(ctx, w.match...)
+	conn.Signal(w.signals)
+	go w.hear(path)
 	return w, nil
 }
 
-func (w *watch) hear(path dbus.ObjectPath, signals <-chan *dbus.Signal) {
-	defer close(w.ended)
-	for sig := range signals {
-		if sig.Path != path {
-			continue
+func (w *watch) hear(path dbus.ObjectPath) {
+	for {
+		select {
+		case <-w.closed:
+			return
+		case sig, ok := <-w.signals:
+			if !ok {
+				close(w.ended)
+				return
+			}
+			if sig.Path != path {
+				continue
+			}
 		}
 		select {
 		case w.changed <- struct{}{}:
@@ -117,4 +121,8 @@ func (w *watch) Next(ctx context.Context) error {
 }
 
 // Close ends the watch.
-func (w *watch) Close() { w.conn.Close() }
+func (w *watch) Close() {
+	w.conn.RemoveSignal(w.signals)
+	close(w.closed)
+	_ = w.conn.RemoveMatchSignal(w.match...)
+}

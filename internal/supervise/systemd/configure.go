@@ -72,7 +72,11 @@ func updatesOffline(p state.Paths, rec *state.Record) bool {
 }
 
 func (s *Supervisor) reload(ctx context.Context) error {
-	if err := s.conn.ReloadContext(ctx); err != nil {
+	conn, err := s.conn()
+	if err != nil {
+		return err
+	}
+	if err := conn.ReloadContext(ctx); err != nil {
 		return fmt.Errorf("have systemd read its units: %w", err)
 	}
 	return nil
@@ -118,7 +122,11 @@ func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
 	if err := s.configure(ctx, rec); err != nil {
 		return err
 	}
-	if err := s.conn.SetUnitPropertiesContext(ctx, s.unit(n), true, properties(l)...); err != nil && !noSuchUnit(err) {
+	conn, err := s.conn()
+	if err != nil {
+		return err
+	}
+	if err := conn.SetUnitPropertiesContext(ctx, s.unit(n), true, properties(l)...); err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("limit unit: %w", err)
 	}
 	return state.SetLostLimits(s.Paths.Run(n), lostLimits(s.Cgroups, l))
@@ -165,7 +173,11 @@ func (s *Supervisor) Forget(n container.Name) error {
 // Kept implements supervise.Keeper: units that are not at rest, and runtime
 // directories.
 func (s *Supervisor) Kept() ([]container.Name, error) {
-	units, err := s.conn.ListUnitsByPatternsContext(context.Background(), []string{"active", "activating", "deactivating"},
+	conn, err := s.conn()
+	if err != nil {
+		return nil, err
+	}
+	units, err := conn.ListUnitsByPatternsContext(context.Background(), []string{"active", "activating", "deactivating"},
 		[]string{s.Paths.Instance() + "@*.service"})
 	if err != nil {
 		return nil, fmt.Errorf("list units: %w", err)

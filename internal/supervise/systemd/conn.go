@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -42,11 +43,12 @@ func dialPrivate(options []dbus.ConnOption) (*dbus.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = authenticate(socket)
+	buffered := bufio.NewReaderSize(socket, bufferSize)
+	err = authenticate(socket, buffered)
 	if err != nil {
 		return nil, errors.Join(err, socket.Close())
 	}
-	conn, err := dbus.NewConn(&authenticated{Conn: socket}, options...)
+	conn, err := dbus.NewConn(&authenticated{Conn: socket, in: buffered}, options...)
 	if err != nil {
 		return nil, errors.Join(err, socket.Close())
 	}
@@ -56,6 +58,10 @@ func dialPrivate(options []dbus.ConnOption) (*dbus.Conn, error) {
 	return conn, nil
 }
 
+// bufferSize takes most messages, in bytes: the library reads each field of one
+// by itself.
+const bufferSize = 16 << 10
+
 // authLimit is the time that systemd has to let root in.
 const authLimit = 10 * time.Second
 
@@ -64,20 +70,16 @@ const authLimit = 10 * time.Second
 // at a message that comes together with the word BEGIN until more comes, which
 // a client that first waits for OK, and then says BEGIN and sends, cannot rule
 // out.
-func authenticate(socket net.Conn) error {
+func authenticate(socket net.Conn, in *bufio.Reader) error {
 	if err := socket.SetDeadline(time.Now().Add(authLimit)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(socket, "\x00AUTH EXTERNAL 30\r\nBEGIN\r\n"); err != nil { // 30 is user 0
 		return err
 	}
-	var line []byte
-	for !bytes.HasSuffix(line, []byte("\r\n")) { // and not a byte of what follows
-		b := make([]byte, 1)
-		if _, err := socket.Read(b); err != nil {
-			return err
-		}
-		line = append(line, b...)
+	line, err := in.ReadSlice('\n')
+	if err != nil {
+		return err
 	}
 	if !bytes.HasPrefix(line, []byte("OK ")) {
 		return fmt.Errorf("systemd answers %q", line)
@@ -89,6 +91,7 @@ func authenticate(socket net.Conn) error {
 // wants to do that by itself: it gets the answers that it expects.
 type authenticated struct {
 	net.Conn
+	in      *bufio.Reader // of Conn
 	answers bytes.Buffer
 	begun   bool
 }
@@ -114,5 +117,5 @@ func (a *authenticated) Read(p []byte) (int, error) {
 	if a.answers.Len() > 0 {
 		return a.answers.Read(p)
 	}
-	return a.Conn.Read(p)
+	return a.in.Read(p)
 }

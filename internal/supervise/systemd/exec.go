@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
@@ -13,7 +14,7 @@ func (s *Supervisor) RunsUnits() bool { return true }
 // in that of the unit, whose slice the template says: to look there costs a
 // tenth of asking systemd.
 func (s *Supervisor) Locate(n container.Name) (o supervise.Observation, ok bool) {
-	unit := s.Cgroups.Group("machine.slice/" + s.unit(n))
+	unit := s.usualGroup(n)
 	procs, err := unit.Child("supervisor").Procs()
 	if err != nil {
 		return o, false
@@ -28,4 +29,8 @@ func (s *Supervisor) Locate(n container.Name) (o supervise.Observation, ok bool)
 		}
 	}
 	return o, false
+}
+
+func (s *Supervisor) usualGroup(n container.Name) cgroup.Group {
+	return s.Cgroups.Group("machine.slice/" + s.unit(n))
 }

@@ -42,7 +42,11 @@ func (e *ending) wanted() bool { return e.result == "success" || e.result == "pr
 // main process has ended. It decides whether systemd's restart of a guest that
 // failed is wanted, keeps the reason where it is not, and cleans up.
 func (s *Supervisor) Settle(ctx context.Context, n container.Name) error {
-	props, err := s.conn.GetAllPropertiesContext(ctx, s.unit(n))
+	conn, err := s.conn()
+	if err != nil {
+		return err
+	}
+	props, err := conn.GetAllPropertiesContext(ctx, s.unit(n))
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,11 @@ func (s *Supervisor) giveUp(ctx context.Context, n container.Name, f state.Failu
 
 // stopUnit asks for the end of the unit, and does not wait.
 func (s *Supervisor) stopUnit(ctx context.Context, n container.Name) error {
-	if _, err := s.conn.StopUnitContext(ctx, s.unit(n), "replace", nil); err != nil {
+	conn, err := s.conn()
+	if err != nil {
+		return err
+	}
+	if _, err := conn.StopUnitContext(ctx, s.unit(n), "replace", nil); err != nil {
 		return fmt.Errorf("stop unit: %w", err)
 	}
 	return nil

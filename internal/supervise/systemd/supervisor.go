@@ -28,21 +28,22 @@ type Supervisor struct {
 	Paths   state.Paths
 	Program string // the berth that units run
 	Cgroups cgroup.Hierarchies
-	conn    *dbus.Conn
-	jobs    sync.Map // by name: the result of the last job to start it, as <-chan string
+	bus     func() (*godbus.Conn, error) // to systemd, made when it is first needed
+	conn    func() (*dbus.Conn, error)   // the same one, for jobs
+	jobs    sync.Map                     // by name: the result of the last job to start it, as <-chan string
 }
 
-// New connects to systemd.
+// New returns the supervisor for the containers below paths. It connects to
+// systemd when that is first asked something.
 func New(ctx context.Context, paths state.Paths, h cgroup.Hierarchies) (*Supervisor, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := dbus.NewConnection(func() (*godbus.Conn, error) { return dial(ctx) })
-	if err != nil {
-		return nil, err
-	}
-	return &Supervisor{Paths: paths, Program: program, Cgroups: h, conn: conn}, nil
+	s := &Supervisor{Paths: paths, Program: program, Cgroups: h}
+	s.bus = sync.OnceValues(func() (*godbus.Conn, error) { return dial(ctx) })
+	s.conn = sync.OnceValues(func() (*dbus.Conn, error) { return dbus.NewConnection(s.bus) })
+	return s, nil
 }
 
 func (s *Supervisor) unit(n container.Name) string { return Unit(s.Paths, n) }
@@ -56,8 +57,12 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	if err := errors.Join(s.cleanUp(ctx, n), s.configure(ctx, rec)); err != nil {
 		return err
 	}
+	conn, err := s.conn()
+	if err != nil {
+		return err
+	}
 	result := make(chan string, 1)
-	if _, err := s.conn.StartUnitContext(ctx, s.unit(n), "replace", result); err != nil {
+	if _, err := conn.StartUnitContext(ctx, s.unit(n), "replace", result); err != nil {
 		return fmt.Errorf("start unit: %w", err)
 	}
 	s.jobs.Store(n, (<-chan string)(result))
@@ -77,14 +82,18 @@ func (s *Supervisor) takeJob(n container.Name) <-chan string {
 // missingDependency names what the unit of n needs and does not have, such as
 // the mount of a bind's source.
 func (s *Supervisor) missingDependency(ctx context.Context, n container.Name) error {
-	props, err := s.conn.GetAllPropertiesContext(ctx, s.unit(n))
+	conn, err := s.conn()
+	if err != nil {
+		return err
+	}
+	props, err := conn.GetAllPropertiesContext(ctx, s.unit(n))
 	if err != nil {
 		return err
 	}
 	needs, _ := props["Requires"].([]string)
 	var missing []string
 	for _, unit := range needs {
-		p, err := s.conn.GetUnitPropertyContext(ctx, unit, "ActiveState")
+		p, err := conn.GetUnitPropertyContext(ctx, unit, "ActiveState")
 		if err != nil {
 			continue
 		}
@@ -122,7 +131,11 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 // shutDown asks the guest to end, and waits.
 func (s *Supervisor) shutDown(ctx context.Context, n container.Name, limit time.Duration) error {
 	if limit > unitStopLimit { // systemd would kill it before that
-		p, err := s.conn.GetServicePropertyContext(ctx, s.unit(n), "MainPID")
+		conn, err := s.conn()
+		if err != nil {
+			return err
+		}
+		p, err := conn.GetServicePropertyContext(ctx, s.unit(n), "MainPID")
 		if err != nil {
 			return err
 		}
@@ -141,16 +154,20 @@ const askAgain = 250 * time.Millisecond
 
 // stopJob stops the unit and waits for the end of the job.
 func (s *Supervisor) stopJob(ctx context.Context, n container.Name) error {
+	conn, err := s.conn()
+	if err != nil {
+		return err
+	}
 	result := "canceled"
 	for tries := 0; result == "canceled" && tries < 5; tries++ { // by somebody's systemctl start
 		done := make(chan string, 1)
-		_, err := s.conn.StopUnitContext(ctx, s.unit(n), "replace", done)
+		_, err := conn.StopUnitContext(ctx, s.unit(n), "replace", done)
 		if noSuchUnit(err) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("stop unit: %w", err)
 		}
-		if result, err = s.stopResult(ctx, n, done); err != nil {
+		if result, err = s.stopResult(ctx, conn, n, done); err != nil {
 			return err
 		}
 	}
@@ -162,13 +179,13 @@ func (s *Supervisor) stopJob(ctx context.Context, n container.Name) error {
 
 // stopResult waits for the result of a job to stop. A guest that was not ready
 // when it was asked to shut down may not have heard, and is asked again.
-func (s *Supervisor) stopResult(ctx context.Context, n container.Name, done <-chan string) (string, error) {
+func (s *Supervisor) stopResult(ctx context.Context, conn *dbus.Conn, n container.Name, done <-chan string) (string, error) {
 	for {
 		select {
 		case result := <-done:
 			return result, nil
 		case <-time.After(askAgain):
-			if props, err := s.conn.GetAllPropertiesContext(ctx, s.unit(n)); err == nil && !wasReady(props) {
+			if props, err := conn.GetAllPropertiesContext(ctx, s.unit(n)); err == nil && !wasReady(props) {
 				s.halt(ctx, n, int(number(props, "MainPID")))
 			}
 		case <-ctx.Done():
@@ -205,7 +222,11 @@ func (s *Supervisor) leave(ctx context.Context, n container.Name) error {
 
 // cleanUp makes a container that does not run one that never has.
 func (s *Supervisor) cleanUp(ctx context.Context, n container.Name) error {
-	if err := s.conn.ResetFailedUnitContext(ctx, s.unit(n)); err != nil && !noSuchUnit(err) {
+	conn, err := s.conn()
+	if err != nil {
+		return err
+	}
+	if err := conn.ResetFailedUnitContext(ctx, s.unit(n)); err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("reset unit: %w", err)
 	}
 	return errors.Join(state.RemoveTree(s.Paths.Run(n)), state.RemoveFailure(s.Paths.Container(n)))
@@ -214,12 +235,16 @@ func (s *Supervisor) cleanUp(ctx context.Context, n container.Name) error {
 // Kill implements supervise.Killer. That the unit is to stop is said first, so
 // that nothing is started again.
 func (s *Supervisor) Kill(ctx context.Context, n container.Name) error {
-	if _, err := s.conn.StopUnitContext(ctx, s.unit(n), "replace", nil); noSuchUnit(err) {
+	conn, err := s.conn()
+	if err != nil {
+		return err
+	}
+	if _, err := conn.StopUnitContext(ctx, s.unit(n), "replace", nil); noSuchUnit(err) {
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("stop unit: %w", err)
 	}
-	err := s.conn.KillUnitWithTarget(ctx, s.unit(n), dbus.All, int32(unix.SIGKILL))
+	err = conn.KillUnitWithTarget(ctx, s.unit(n), dbus.All, int32(unix.SIGKILL))
 	if err != nil && !noSuchUnit(err) && !strings.Contains(err.Error(), "No process") {
 		return fmt.Errorf("kill unit: %w", err)
 	}
@@ -248,9 +273,17 @@ func (s *Supervisor) Usage(n container.Name) container.Usage {
 	return g.Usage()
 }
 
-// group is the cgroup of the running unit; nil where it does not run.
+// group is the cgroup of the running unit; nil where it does not run. It is
+// looked for first where the template puts it.
 func (s *Supervisor) group(n container.Name) (*cgroup.Group, error) {
-	p, err := s.conn.GetServicePropertyContext(context.Background(), s.unit(n), "ControlGroup")
+	if usual := s.usualGroup(n); usual.Exists() {
+		return &usual, nil
+	}
+	conn, err := s.conn()
+	if err != nil {
+		return nil, err
+	}
+	p, err := conn.GetServicePropertyContext(context.Background(), s.unit(n), "ControlGroup")
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +306,7 @@ func noSuchUnit(err error) bool {
 
 // Observe implements supervise.Supervisor.
 func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
-	props, err := s.conn.GetAllPropertiesContext(context.Background(), s.unit(n))
+	props, err := s.look(context.Background(), n)
 	if err != nil {
 		return supervise.Observation{}, fmt.Errorf("ask systemd about %s: %w", s.unit(n), err)
 	}
