@@ -140,7 +140,7 @@ func (l *logs) followRun(ctx context.Context, obs supervise.Observation) error {
 // their directories.
 func (l *logs) readRun(obs supervise.Observation, w *watch) error {
 	j, err := l.engine.journalsInside(l.rec, obs)
-	if errors.Is(err, errNoRoot) {
+	if errors.Is(err, guest.ErrNoRoot) {
 		return nil
 	} else if err != nil {
 		return err

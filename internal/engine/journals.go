@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -40,42 +39,25 @@ func (e *Engine) journals(rec *state.Record) (*journals, error) {
 	}
 	if obs.Leader != 0 {
 		j, err := e.journalsInside(rec, obs)
-		if !errors.Is(err, guest.ErrEnded) && !errors.Is(err, errNoRoot) {
+		if !errors.Is(err, guest.ErrEnded) && !errors.Is(err, guest.ErrNoRoot) {
 			return j, err
 		}
 	}
 	return e.journalsOnDisk(rec)
 }
 
-// errNoRoot says that a guest's init is there, but still has the host's root.
-var errNoRoot = errors.New("the guest has no root of its own yet")
-
-// journalsInside are the journals of a running guest. The error where it has
-// ended matches guest.ErrEnded, and errNoRoot where it has hardly begun: what is
-// below its root then is the host's.
+// journalsInside are the journals of a running guest; see guest.Open for the
+// errors where it has hardly begun, or ended.
 func (e *Engine) journalsInside(rec *state.Record, obs supervise.Observation) (*journals, error) {
 	g, err := guest.Open(obs.Leader, obs.Started, e.cgroups)
 	if err != nil {
 		return nil, err
-	}
-	if own, err := ownRoot(g.Root()); err != nil || !own {
-		return nil, errors.Join(cmp.Or(err, errNoRoot), g.Close())
 	}
 	j := &journals{closers: []func() error{g.Close}}
 	j.add(g.Root(), journal.Persistent)
 	j.add(g.Root(), journal.Volatile)
 	j.know(journal.MachineID(g.Root()), rec.MachineID)
 	return j, nil
-}
-
-// ownRoot reports whether a directory is not the host's root.
-func ownRoot(dir *os.File) (bool, error) {
-	theirs, err := dir.Stat()
-	if err != nil {
-		return false, err
-	}
-	ours, err := os.Stat("/")
-	return err == nil && !os.SameFile(theirs, ours), err
 }
 
 // journalsOnDisk are the journals that are left of a guest that does not run.

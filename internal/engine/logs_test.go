@@ -1,12 +1,9 @@
 package engine
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
 )
@@ -41,21 +38,5 @@ func TestOrder(t *testing.T) {
 	o.rest()
 	if got, want := strings.Join(got, "|"), "[  OK  ] before the journal|text|entry|[  OK  ] without a journal|entry|end"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
-// TestOwnRoot: a guest's init that has not changed its root yet would show the
-// host's journal.
-func TestOwnRoot(t *testing.T) {
-	t.Parallel()
-	for dir, want := range map[string]bool{"/": false, "/proc/self/root": false, t.TempDir(): true} {
-		f, err := os.OpenFile(dir, unix.O_PATH, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if own, err := ownRoot(f); own != want || err != nil {
-			t.Errorf("%s: %v (%v)", dir, own, err)
-		}
-		f.Close()
 	}
 }

@@ -63,11 +63,14 @@ func running(t *testing.T) *Guest {
 	must(t, err)
 	h, err := cgroup.Mounted()
 	must(t, err)
-	g, err := Open(cmd.Process.Pid, start, h)
+	g, err := hold(cmd.Process.Pid, start, h)
 	must(t, err)
 	t.Cleanup(func() { must(t, g.Close()) })
 	if _, err := Open(cmd.Process.Pid, start+1, h); !errors.Is(err, ErrEnded) {
 		t.Errorf("another process is taken for the guest: %v", err)
+	}
+	if _, err := Open(cmd.Process.Pid, start, h); !errors.Is(err, ErrNoRoot) {
+		t.Errorf("an init that still has the host's root is taken for the guest: %v", err)
 	}
 	return g
 }

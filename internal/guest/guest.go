@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +27,26 @@ type Guest struct {
 // ErrEnded says that the guest does not run any more.
 var ErrEnded = errors.New("the guest has just ended")
 
+// ErrNoRoot says that the guest's init is there, but still has the host's root:
+// what is done in the guest would be done on the host.
+var ErrNoRoot = errors.New("the guest has no root of its own yet")
+
 // Open holds on to the guest whose init has the PID leader and started at the
-// time start; see process.StartTime.
+// time start; see process.StartTime. The error where that has ended matches
+// ErrEnded, and ErrNoRoot where it has hardly begun.
 func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
+	g, err := hold(leader, start, h)
+	if err != nil {
+		return nil, err
+	}
+	if own, err := ownRoot(g.root); err != nil || !own {
+		return nil, errors.Join(cmp.Or(err, ErrNoRoot), g.Close())
+	}
+	return g, nil
+}
+
+// hold is Open for an init with any root.
+func hold(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	p, err := process.OpenStarted(leader, start)
 	if err != nil {
 		return nil, ErrEnded
@@ -41,6 +59,16 @@ func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 		return nil, errors.Join(err, p.Close())
 	}
 	return &Guest{p, root, h}, nil
+}
+
+// ownRoot reports whether a directory is not the host's root.
+func ownRoot(dir *os.File) (bool, error) {
+	theirs, err := dir.Stat()
+	if err != nil {
+		return false, err
+	}
+	ours, err := os.Stat("/")
+	return err == nil && !os.SameFile(theirs, ours), err
 }
 
 // explain is err, or that the guest has ended, if that is why.
