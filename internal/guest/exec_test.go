@@ -63,7 +63,7 @@ func running(t *testing.T) *Guest {
 	must(t, err)
 	h, err := cgroup.Mounted()
 	must(t, err)
-	g, err := hold(cmd.Process.Pid, start, h)
+	g, err := Hold(cmd.Process.Pid, start, h)
 	must(t, err)
 	t.Cleanup(func() { must(t, g.Close()) })
 	if _, err := Open(cmd.Process.Pid, start+1, h); !errors.Is(err, ErrEnded) {

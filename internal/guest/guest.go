@@ -35,7 +35,7 @@ var ErrNoRoot = errors.New("the guest has no root of its own yet")
 // time start; see process.StartTime. The error where that has ended matches
 // ErrEnded, and ErrNoRoot where it has hardly begun.
 func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
-	g, err := hold(leader, start, h)
+	g, err := Hold(leader, start, h)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +45,8 @@ func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	return g, nil
 }
 
-// hold is Open for an init with any root.
-func hold(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
+// Hold is Open for a guest that may have hardly begun. It is good for Halt.
+func Hold(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	p, err := process.OpenStarted(leader, start)
 	if err != nil {
 		return nil, ErrEnded

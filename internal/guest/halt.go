@@ -20,6 +20,9 @@ func (g *Guest) Halt(ctx context.Context, i boot.Init) (heard bool, err error) {
 
 // haltBy runs a program of the guest that passes the wish on to its init.
 func (g *Guest) haltBy(ctx context.Context, command []string) (heard bool, err error) {
+	if own, err := ownRoot(g.root); err != nil || !own {
+		return false, err // it has hardly begun
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return false, err

@@ -33,7 +33,7 @@ func (s *Supervisor) halt(ctx context.Context, n container.Name, st *status, rea
 	} else if err != nil {
 		return resend, err
 	}
-	g, err := guest.Open(st.Leader, st.LeaderStart, s.Cgroups)
+	g, err := guest.Hold(st.Leader, st.LeaderStart, s.Cgroups)
 	if err != nil {
 		return resend, nil // not there yet, or not there any more
 	}

@@ -34,7 +34,7 @@ func Halt(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, n contai
 		return nil // it has ended
 	}
 	pid, started := leaderOf(nspawn)
-	g, err := guest.Open(pid, started, h)
+	g, err := guest.Hold(pid, started, h)
 	if err != nil {
 		return nil // so has the guest
 	}

@@ -202,7 +202,7 @@ func (s *Supervisor) halt(ctx context.Context, n container.Name, nspawn int) {
 		return
 	}
 	pid, started := leaderOf(nspawn)
-	g, err := guest.Open(pid, started, s.Cgroups)
+	g, err := guest.Hold(pid, started, s.Cgroups)
 	if err != nil {
 		return
 	}
