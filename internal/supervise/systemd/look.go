@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/dbus"
@@ -18,8 +19,9 @@ func unitPath(unit string) godbus.ObjectPath {
 	return godbus.ObjectPath("/org/freedesktop/systemd1/unit/" + dbus.PathBusEscape(unit))
 }
 
-// patternOf matches the name of one unit alone; see fnmatch(3).
-func patternOf(unit string) string { return strings.ReplaceAll(unit, `\`, `\\`) }
+// patternOf matches the name of a unit, and perhaps of others: whether systemd
+// takes a backslash for itself depends on its version.
+func patternOf(unit string) string { return strings.ReplaceAll(unit, `\`, "?") }
 
 // look gives the properties of a container's unit that tell what it is at. All
 // that there are take systemd and us milliseconds, as the kernel's counts of
@@ -50,10 +52,10 @@ func (s *Supervisor) lookAtRest(ctx context.Context, n container.Name) (map[stri
 		return nil, err
 	}
 	units, err := conn.ListUnitsByPatternsContext(ctx, nil, []string{patternOf(s.unit(n))})
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case len(units) == 0:
+	}
+	if !slices.ContainsFunc(units, func(u dbus.UnitStatus) bool { return u.Name == s.unit(n) }) {
 		return map[string]any{"ActiveState": "inactive"}, nil
 	}
 	return nil, nil
