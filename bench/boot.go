@@ -216,7 +216,8 @@ func processesOf(program string) ([]int, error) {
 			continue
 		}
 		exe, err := os.Stat(filepath.Join("/proc", e.Name(), "exe"))
-		if errors.Is(err, fs.ErrNotExist) { // it has ended, or is of the kernel
+		// It has ended, is of the kernel, or not even root may look: not berth.
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			continue
 		} else if err != nil {
 			return nil, err
