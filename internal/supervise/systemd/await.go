@@ -69,10 +69,11 @@ type watch struct {
 }
 
 func (s *Supervisor) watch(ctx context.Context, n container.Name) (*watch, error) {
-	conn, err := s.bus()
+	l, err := s.connect()
 	if err != nil {
 		return nil, err
 	}
+	conn := l.Conn
 	path := unitPath(s.unit(n))
 	w := &watch{
 		conn: conn, signals: make(chan *dbus.Signal, 16),

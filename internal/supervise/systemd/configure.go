@@ -72,11 +72,11 @@ func updatesOffline(p state.Paths, rec *state.Record) bool {
 }
 
 func (s *Supervisor) reload(ctx context.Context) error {
-	conn, err := s.conn()
+	l, err := s.connect()
 	if err != nil {
 		return err
 	}
-	if err := conn.ReloadContext(ctx); err != nil {
+	if err := l.units.ReloadContext(ctx); err != nil {
 		return fmt.Errorf("have systemd read its units: %w", err)
 	}
 	return nil
@@ -122,11 +122,11 @@ func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
 	if err := s.configure(ctx, rec); err != nil {
 		return err
 	}
-	conn, err := s.conn()
+	link, err := s.connect()
 	if err != nil {
 		return err
 	}
-	if err := conn.SetUnitPropertiesContext(ctx, s.unit(n), true, properties(l)...); err != nil && !noSuchUnit(err) {
+	if err := link.units.SetUnitPropertiesContext(ctx, s.unit(n), true, properties(l)...); err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("limit unit: %w", err)
 	}
 	return state.SetLostLimits(s.Paths.Run(n), lostLimits(s.Cgroups, l))
@@ -173,11 +173,11 @@ func (s *Supervisor) Forget(n container.Name) error {
 // Kept implements supervise.Keeper: units that are not at rest, and runtime
 // directories.
 func (s *Supervisor) Kept() ([]container.Name, error) {
-	conn, err := s.conn()
+	l, err := s.connect()
 	if err != nil {
 		return nil, err
 	}
-	units, err := conn.ListUnitsByPatternsContext(context.Background(), []string{"active", "activating", "deactivating"},
+	units, err := l.units.ListUnitsByPatternsContext(context.Background(), []string{"active", "activating", "deactivating"},
 		[]string{s.Paths.Instance() + "@*.service"})
 	if err != nil {
 		return nil, fmt.Errorf("list units: %w", err)

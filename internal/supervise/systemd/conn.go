@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	systemd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -24,12 +25,73 @@ const (
 // in between that could be missing or restart, and signals come unasked.
 const privateSocket = "/run/systemd/private"
 
-// dial connects to systemd, by the bus of the machine where that is the only
-// way. Signals are delivered in their order, and none is dropped.
-func dial(ctx context.Context) (*dbus.Conn, error) {
+// link is a connection to systemd.
+type link struct {
+	*dbus.Conn
+	units *systemd.Conn // the same one, for units and jobs
+}
+
+// connect returns the connection to systemd, which is made when it is first
+// needed.
+func (s *Supervisor) connect() (*link, error) {
+	s.dialing.Lock()
+	defer s.dialing.Unlock()
+	if s.linked != nil {
+		return s.linked, nil
+	}
+	l := &link{}
+	var err error
+	if l.units, err = systemd.NewConnection(func() (*dbus.Conn, error) {
+		l.Conn, err = dial(s.life, !s.unanswered)
+		return l.Conn, err
+	}); err != nil {
+		return nil, err
+	}
+	s.linked = l
+	return l, nil
+}
+
+// answerLimit is how long systemd may take to answer.
+const answerLimit = 15 * time.Second
+
+// ask calls f to ask systemd something. On a busy machine a connection to
+// systemd's own socket has been seen to stay without answers for good: then f
+// is called once more, with one to the bus of the machine. f may be asked twice
+// to begin the same job, which systemd makes one of.
+func (s *Supervisor) ask(ctx context.Context, f func(context.Context, *link) error) error {
+	for try := 0; ; try++ {
+		l, err := s.connect()
+		if err != nil {
+			return err
+		}
+		within, cancel := context.WithTimeout(ctx, answerLimit)
+		err = f(within, l)
+		cancel()
+		if try > 0 || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		s.abandon(l)
+	}
+}
+
+// abandon has the next one who asks connect anew. Who still waits for signals
+// on l may get them.
+func (s *Supervisor) abandon(l *link) {
+	s.dialing.Lock()
+	defer s.dialing.Unlock()
+	if s.linked == l {
+		s.linked, s.unanswered = nil, true
+	}
+}
+
+// dial connects to systemd, by the bus of the machine where that is wanted, or
+// the only way. Signals are delivered in their order, and none is dropped.
+func dial(ctx context.Context, private bool) (*dbus.Conn, error) {
 	options := []dbus.ConnOption{dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())}
-	if conn, err := dialPrivate(options); err == nil {
-		return conn, nil
+	if private {
+		if conn, err := dialPrivate(options); err == nil {
+			return conn, nil
+		}
 	}
 	conn, err := dbus.ConnectSystemBus(options...)
 	if err != nil {

@@ -45,11 +45,11 @@ func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
 	if err := s.reload(ctx); err != nil {
 		return done, err
 	}
-	conn, err := s.conn()
+	l, err := s.connect()
 	if err != nil {
 		return done, err
 	}
-	if _, _, err := conn.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true); err != nil {
+	if _, _, err := l.units.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true); err != nil {
 		return done, fmt.Errorf("enable %s: %w", AutostartUnit, err)
 	}
 	return done, s.reload(ctx)
@@ -60,11 +60,11 @@ func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 	if !s.Installed() {
 		return nil, nil
 	}
-	conn, err := s.conn()
+	l, err := s.connect()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false); err != nil {
+	if _, err := l.units.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false); err != nil {
 		return nil, fmt.Errorf("disable %s: %w", AutostartUnit, err)
 	}
 	var done []string

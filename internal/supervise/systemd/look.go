@@ -32,26 +32,22 @@ func (s *Supervisor) look(ctx context.Context, n container.Name) (map[string]any
 			return props, err
 		}
 	}
-	props, err := s.ask(ctx, s.unit(n), "Unit.ActiveState", "Unit.Job", "Unit.StateChangeTimestamp", "Service.MainPID", "Service.ControlGroup")
+	props, err := s.some(ctx, s.unit(n), "Unit.ActiveState", "Unit.Job", "Unit.StateChangeTimestamp", "Service.MainPID", "Service.ControlGroup")
 	if err != nil || text(props, "ActiveState") != "failed" {
 		return props, err
 	}
-	conn, err := s.conn()
-	if err != nil {
-		return nil, err
-	}
-	return conn.GetAllPropertiesContext(ctx, s.unit(n))
+	return s.properties(ctx, n)
 }
 
 // lookAtRest is look for a container that most likely is at rest, and gives nil
 // where it is not. To be asked for by its name, a unit would be read from its
 // files.
 func (s *Supervisor) lookAtRest(ctx context.Context, n container.Name) (map[string]any, error) {
-	conn, err := s.conn()
-	if err != nil {
-		return nil, err
-	}
-	units, err := conn.ListUnitsByPatternsContext(ctx, nil, []string{patternOf(s.unit(n))})
+	var units []dbus.UnitStatus
+	err := s.ask(ctx, func(ctx context.Context, l *link) (err error) {
+		units, err = l.units.ListUnitsByPatternsContext(ctx, nil, []string{patternOf(s.unit(n))})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -61,17 +57,21 @@ func (s *Supervisor) lookAtRest(ctx context.Context, n container.Name) (map[stri
 	return nil, nil
 }
 
-// ask gives some properties of a unit, each named with the last part of its
+// some gives some properties of a unit, each named with the last part of its
 // interface in front. All are asked for at once.
-func (s *Supervisor) ask(ctx context.Context, unit string, names ...string) (map[string]any, error) {
-	bus, err := s.bus()
-	if err != nil {
-		return nil, err
-	}
+func (s *Supervisor) some(ctx context.Context, unit string, names ...string) (props map[string]any, err error) {
+	err = s.ask(ctx, func(ctx context.Context, l *link) error {
+		props, err = l.some(ctx, unit, names)
+		return err
+	})
+	return props, err
+}
+
+func (l *link) some(ctx context.Context, unit string, names []string) (map[string]any, error) {
 	var calls []*godbus.Call
 	for _, name := range names {
 		kind, property, _ := strings.Cut(name, ".")
-		calls = append(calls, bus.Object(manager, unitPath(unit)).GoWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0,
+		calls = append(calls, l.Object(manager, unitPath(unit)).GoWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0,
 			make(chan *godbus.Call, 1), manager+"."+kind, property))
 	}
 	props := map[string]any{}

@@ -9,11 +9,11 @@ const machinedUnit = "systemd-machined.service"
 
 // Machined implements supervise.Registrar.
 func (s *Supervisor) Machined(ctx context.Context) (load, active string, err error) {
-	conn, err := s.conn()
+	l, err := s.connect()
 	if err != nil {
 		return "", "", err
 	}
-	props, err := conn.GetUnitPropertiesContext(ctx, machinedUnit)
+	props, err := l.units.GetUnitPropertiesContext(ctx, machinedUnit)
 	if err != nil {
 		return "", "", fmt.Errorf("ask systemd about %s: %w", machinedUnit, err)
 	}

@@ -72,11 +72,11 @@ func (s *Supervisor) frozen(props map[string]any) bool {
 // hasJobOf reports whether a job of one of these types for the unit waits or
 // runs; see JobType in org.freedesktop.systemd1(5).
 func (s *Supervisor) hasJobOf(n container.Name, types ...string) bool {
-	conn, err := s.conn()
+	l, err := s.connect()
 	if err != nil {
 		return false
 	}
-	jobs, err := conn.ListJobsContext(context.Background())
+	jobs, err := l.units.ListJobsContext(context.Background())
 	return err == nil && slices.ContainsFunc(jobs, func(j dbus.JobStatus) bool {
 		return j.Unit == s.unit(n) && slices.Contains(types, j.JobType)
 	})

@@ -42,11 +42,7 @@ func (e *ending) wanted() bool { return e.result == "success" || e.result == "pr
 // main process has ended. It decides whether systemd's restart of a guest that
 // failed is wanted, keeps the reason where it is not, and cleans up.
 func (s *Supervisor) Settle(ctx context.Context, n container.Name) error {
-	conn, err := s.conn()
-	if err != nil {
-		return err
-	}
-	props, err := conn.GetAllPropertiesContext(ctx, s.unit(n))
+	props, err := s.properties(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -60,7 +56,7 @@ func (s *Supervisor) Settle(ctx context.Context, n container.Name) error {
 	case e.rebooted() && !e.stopping:
 		return errors.Join(state.WriteRuntimeJSON(s.tallyFile(n), t), s.prepareUpdate(ctx, n))
 	case e.poweredOff() && e.result != "success" && !e.stopping:
-		return errors.Join(s.stopUnit(ctx, n), s.gone(n))
+		return errors.Join(s.stopSoon(ctx, n), s.gone(n))
 	case e.poweredOff() || e.stopping:
 		return errors.Join(state.RemoveFailure(s.Paths.Container(n)), s.gone(n))
 	}
@@ -88,19 +84,13 @@ func (s *Supervisor) prepareUpdate(ctx context.Context, n container.Name) error 
 // giveUp keeps systemd from starting again what failed at its first start: the
 // job for that is still there.
 func (s *Supervisor) giveUp(ctx context.Context, n container.Name, f state.Failure) error {
-	return errors.Join(state.WriteFailure(s.Paths.Container(n), f), s.stopUnit(ctx, n), s.gone(n))
+	return errors.Join(state.WriteFailure(s.Paths.Container(n), f), s.stopSoon(ctx, n), s.gone(n))
 }
 
-// stopUnit asks for the end of the unit, and does not wait.
-func (s *Supervisor) stopUnit(ctx context.Context, n container.Name) error {
-	conn, err := s.conn()
-	if err != nil {
-		return err
-	}
-	if _, err := conn.StopUnitContext(ctx, s.unit(n), "replace", nil); err != nil {
-		return fmt.Errorf("stop unit: %w", err)
-	}
-	return nil
+// stopSoon asks for the end of the unit, and does not wait.
+func (s *Supervisor) stopSoon(ctx context.Context, n container.Name) error {
+	_, err := s.beginStop(ctx, n)
+	return err
 }
 
 // gone removes what a guest that has ended for good had on the host. The

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
-	godbus "github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
@@ -28,9 +27,12 @@ type Supervisor struct {
 	Paths   state.Paths
 	Program string // the berth that units run
 	Cgroups cgroup.Hierarchies
-	bus     func() (*godbus.Conn, error) // to systemd, made when it is first needed
-	conn    func() (*dbus.Conn, error)   // the same one, for jobs
-	jobs    sync.Map                     // by name: the result of the last job to start it, as <-chan string
+	life    context.Context // of the connections
+	jobs    sync.Map        // by name: the result of the last job to start it, as <-chan string
+
+	dialing    sync.Mutex // guards the rest
+	linked     *link
+	unanswered bool // systemd's own socket
 }
 
 // New returns the supervisor for the containers below paths. It connects to
@@ -40,10 +42,7 @@ func New(ctx context.Context, paths state.Paths, h cgroup.Hierarchies) (*Supervi
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{Paths: paths, Program: program, Cgroups: h}
-	s.bus = sync.OnceValues(func() (*godbus.Conn, error) { return dial(ctx) })
-	s.conn = sync.OnceValues(func() (*dbus.Conn, error) { return dbus.NewConnection(s.bus) })
-	return s, nil
+	return &Supervisor{Paths: paths, Program: program, Cgroups: h, life: ctx}, nil
 }
 
 func (s *Supervisor) unit(n container.Name) string { return Unit(s.Paths, n) }
@@ -57,12 +56,13 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	if err := errors.Join(s.cleanUp(ctx, n), s.configure(ctx, rec)); err != nil {
 		return err
 	}
-	conn, err := s.conn()
-	if err != nil {
+	var result chan string
+	err = s.ask(ctx, func(ctx context.Context, l *link) error {
+		result = make(chan string, 1)
+		_, err := l.units.StartUnitContext(ctx, s.unit(n), "replace", result)
 		return err
-	}
-	result := make(chan string, 1)
-	if _, err := conn.StartUnitContext(ctx, s.unit(n), "replace", result); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("start unit: %w", err)
 	}
 	s.jobs.Store(n, (<-chan string)(result))
@@ -82,18 +82,18 @@ func (s *Supervisor) takeJob(n container.Name) <-chan string {
 // missingDependency names what the unit of n needs and does not have, such as
 // the mount of a bind's source.
 func (s *Supervisor) missingDependency(ctx context.Context, n container.Name) error {
-	conn, err := s.conn()
+	l, err := s.connect()
 	if err != nil {
 		return err
 	}
-	props, err := conn.GetAllPropertiesContext(ctx, s.unit(n))
+	props, err := l.units.GetAllPropertiesContext(ctx, s.unit(n))
 	if err != nil {
 		return err
 	}
 	needs, _ := props["Requires"].([]string)
 	var missing []string
 	for _, unit := range needs {
-		p, err := conn.GetUnitPropertyContext(ctx, unit, "ActiveState")
+		p, err := l.units.GetUnitPropertyContext(ctx, unit, "ActiveState")
 		if err != nil {
 			continue
 		}
@@ -131,11 +131,11 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 // shutDown asks the guest to end, and waits.
 func (s *Supervisor) shutDown(ctx context.Context, n container.Name, limit time.Duration) error {
 	if limit > unitStopLimit { // systemd would kill it before that
-		conn, err := s.conn()
+		l, err := s.connect()
 		if err != nil {
 			return err
 		}
-		p, err := conn.GetServicePropertyContext(ctx, s.unit(n), "MainPID")
+		p, err := l.units.GetServicePropertyContext(ctx, s.unit(n), "MainPID")
 		if err != nil {
 			return err
 		}
@@ -154,20 +154,15 @@ const askAgain = 250 * time.Millisecond
 
 // stopJob stops the unit and waits for the end of the job.
 func (s *Supervisor) stopJob(ctx context.Context, n container.Name) error {
-	conn, err := s.conn()
-	if err != nil {
-		return err
-	}
 	result := "canceled"
 	for tries := 0; result == "canceled" && tries < 5; tries++ { // by somebody's systemctl start
-		done := make(chan string, 1)
-		_, err := conn.StopUnitContext(ctx, s.unit(n), "replace", done)
+		done, err := s.beginStop(ctx, n)
 		if noSuchUnit(err) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("stop unit: %w", err)
+			return err
 		}
-		if result, err = s.stopResult(ctx, conn, n, done); err != nil {
+		if result, err = s.stopResult(ctx, n, done); err != nil {
 			return err
 		}
 	}
@@ -177,15 +172,37 @@ func (s *Supervisor) stopJob(ctx context.Context, n container.Name) error {
 	return nil
 }
 
+// beginStop asks for the end of the unit. The job's result is to come.
+func (s *Supervisor) beginStop(ctx context.Context, n container.Name) (done chan string, err error) {
+	err = s.ask(ctx, func(ctx context.Context, l *link) error {
+		done = make(chan string, 1)
+		_, err := l.units.StopUnitContext(ctx, s.unit(n), "replace", done)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stop unit: %w", err)
+	}
+	return done, nil
+}
+
+// properties are all that systemd knows of the unit.
+func (s *Supervisor) properties(ctx context.Context, n container.Name) (props map[string]any, err error) {
+	err = s.ask(ctx, func(ctx context.Context, l *link) error {
+		props, err = l.units.GetAllPropertiesContext(ctx, s.unit(n))
+		return err
+	})
+	return props, err
+}
+
 // stopResult waits for the result of a job to stop. A guest that was not ready
 // when it was asked to shut down may not have heard, and is asked again.
-func (s *Supervisor) stopResult(ctx context.Context, conn *dbus.Conn, n container.Name, done <-chan string) (string, error) {
+func (s *Supervisor) stopResult(ctx context.Context, n container.Name, done <-chan string) (string, error) {
 	for {
 		select {
 		case result := <-done:
 			return result, nil
 		case <-time.After(askAgain):
-			if props, err := conn.GetAllPropertiesContext(ctx, s.unit(n)); err == nil && !wasReady(props) {
+			if props, err := s.properties(ctx, n); err == nil && !wasReady(props) {
 				s.halt(ctx, n, int(number(props, "MainPID")))
 			}
 		case <-ctx.Done():
@@ -222,11 +239,8 @@ func (s *Supervisor) leave(ctx context.Context, n container.Name) error {
 
 // cleanUp makes a container that does not run one that never has.
 func (s *Supervisor) cleanUp(ctx context.Context, n container.Name) error {
-	conn, err := s.conn()
-	if err != nil {
-		return err
-	}
-	if err := conn.ResetFailedUnitContext(ctx, s.unit(n)); err != nil && !noSuchUnit(err) {
+	err := s.ask(ctx, func(ctx context.Context, l *link) error { return l.units.ResetFailedUnitContext(ctx, s.unit(n)) })
+	if err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("reset unit: %w", err)
 	}
 	return errors.Join(state.RemoveTree(s.Paths.Run(n)), state.RemoveFailure(s.Paths.Container(n)))
@@ -235,16 +249,14 @@ func (s *Supervisor) cleanUp(ctx context.Context, n container.Name) error {
 // Kill implements supervise.Killer. That the unit is to stop is said first, so
 // that nothing is started again.
 func (s *Supervisor) Kill(ctx context.Context, n container.Name) error {
-	conn, err := s.conn()
-	if err != nil {
-		return err
-	}
-	if _, err := conn.StopUnitContext(ctx, s.unit(n), "replace", nil); noSuchUnit(err) {
+	if _, err := s.beginStop(ctx, n); noSuchUnit(err) {
 		return nil
 	} else if err != nil {
-		return fmt.Errorf("stop unit: %w", err)
+		return err
 	}
-	err = conn.KillUnitWithTarget(ctx, s.unit(n), dbus.All, int32(unix.SIGKILL))
+	err := s.ask(ctx, func(ctx context.Context, l *link) error {
+		return l.units.KillUnitWithTarget(ctx, s.unit(n), dbus.All, int32(unix.SIGKILL))
+	})
 	if err != nil && !noSuchUnit(err) && !strings.Contains(err.Error(), "No process") {
 		return fmt.Errorf("kill unit: %w", err)
 	}
@@ -279,11 +291,11 @@ func (s *Supervisor) group(n container.Name) (*cgroup.Group, error) {
 	if usual := s.usualGroup(n); usual.Exists() {
 		return &usual, nil
 	}
-	conn, err := s.conn()
+	l, err := s.connect()
 	if err != nil {
 		return nil, err
 	}
-	p, err := conn.GetServicePropertyContext(context.Background(), s.unit(n), "ControlGroup")
+	p, err := l.units.GetServicePropertyContext(context.Background(), s.unit(n), "ControlGroup")
 	if err != nil {
 		return nil, err
 	}
