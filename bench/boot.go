@@ -119,8 +119,19 @@ func (b *boot) start(ctx context.Context) ([]float64, error) {
 	return b.values("berth", ms(took), failed), nil
 }
 
-// peerCycle does the same with the machines.
-func (b *boot) peerCycle(ctx context.Context) ([]float64, error) {
+// peerCycle does the same with the machines, whose overlays are mounted
+// meanwhile: every mount namespace that is made would copy them.
+func (b *boot) peerCycle(ctx context.Context) (values []float64, err error) {
+	defer func() {
+		for _, m := range b.machines {
+			err = errors.Join(err, unmount(m.root()))
+		}
+	}()
+	for _, m := range b.machines {
+		if err := m.mount(); err != nil {
+			return nil, err
+		}
+	}
 	if err := rested(ctx); err != nil {
 		return nil, err
 	}

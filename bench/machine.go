@@ -27,8 +27,9 @@ const (
 // /var/lib/machines, and systemd-nspawn@.service. Its name begins with that of
 // the lab's directory, by which it is found again.
 type machine struct {
-	lab  *lab
-	name string
+	lab     *lab
+	name    string
+	overlay rootfs.Root // what mount mounts
 }
 
 func (m machine) unit() string { return "systemd-nspawn@" + m.name + ".service" }
@@ -79,8 +80,7 @@ func (l *lab) copyMachine(ctx context.Context, t *tree) (machine, error) {
 	return m, err
 }
 
-// overlayMachine is a machine on an overlay that is put together as berth does,
-// and stays mounted.
+// overlayMachine is a machine on an overlay that is put together as berth does.
 func (l *lab) overlayMachine(t *tree) (machine, error) {
 	m, base, err := l.newMachine()
 	if err != nil {
@@ -92,12 +92,17 @@ func (l *lab) overlayMachine(t *tree) (machine, error) {
 	if err != nil {
 		return m, err
 	}
-	r := rootfs.Root{Dir: mnt, Image: t.rootfs, Changes: changes, Users: rootfs.IDs{Base: base, Size: container.IDRange}}
-	mounted, err := r.Mount()
-	if err != nil {
-		return m, err
+	m.overlay = rootfs.Root{Dir: mnt, Image: t.rootfs, Changes: changes, Users: rootfs.IDs{Base: base, Size: container.IDRange}}
+	return m, nil
+}
+
+// mount mounts the overlay, and leaves nothing else mounted.
+func (m machine) mount() error {
+	mounted, err := m.overlay.Mount()
+	if err == nil {
+		err = unix.Mount(mounted.Root, m.root(), "", unix.MS_BIND, "")
 	}
-	return m, unix.Mount(mounted.Root, m.root(), "", unix.MS_BIND, "")
+	return errors.Join(err, unmount(m.overlay.Dir))
 }
 
 // cycle starts the machine and stops it, and gives the times of both.
