@@ -106,7 +106,7 @@ func upgrade(t *testing.T) {
 func atBoot(t *testing.T) {
 	run(t, "berth", "stop", "web")
 	run(t, "systemctl", "set-environment", "BERTH_SUPERVISOR=systemd") // as all commands here have it
-	run(t, "systemctl", "restart", "berth-autostart.service") // it may have run at this boot
+	run(t, "systemctl", "restart", "berth-autostart.service")          // it may have run at this boot
 	has(t, run(t, "systemctl", "is-active", "berth@web.service"), "active")
 }
 
