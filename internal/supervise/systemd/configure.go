@@ -105,11 +105,18 @@ func writeIfChanged(path, text string) (changed bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return false, err
 	}
-	staging := path + ".new"
-	if err := os.WriteFile(staging, []byte(text), 0o644); err != nil {
+	staging, err := os.CreateTemp(filepath.Dir(path), ".berth-*") // several berths may write the same
+	if err != nil {
 		return false, err
 	}
-	return true, os.Rename(staging, path)
+	_, err = staging.WriteString(text)
+	if err = errors.Join(err, staging.Chmod(0o644), staging.Close()); err == nil {
+		err = os.Rename(staging.Name(), path)
+	}
+	if err != nil {
+		return false, errors.Join(err, os.Remove(staging.Name()))
+	}
+	return true, nil
 }
 
 // SetLimits implements supervise.Limiter: now, and in the drop-in for later.
