@@ -11,7 +11,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
-	"github.com/berth-containers/berth/internal/firewall"
+	"github.com/berth-containers/berth/internal/network/firewall"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/namespace"
 )

@@ -39,6 +39,18 @@ func (p Paths) Run(n container.Name) string {
 // Runs holds the runtime directories of all containers.
 func (p Paths) Runs() string { return filepath.Join(p.Runtime(), "containers") }
 
+// Leases holds what containers have of the network while they run.
+func (p Paths) Leases() string { return filepath.Join(p.Runtime(), "leases") }
+
+// Lease is the file for one container there.
+func (p Paths) Lease(n container.Name) string { return filepath.Join(p.Leases(), string(n)+".json") }
+
+// Networks holds the networks that were chosen.
+func (p Paths) Networks() string { return filepath.Join(p.Root, "var/lib/berth/networks") }
+
+// Network is the file of one network.
+func (p Paths) Network(name string) string { return filepath.Join(p.Networks(), name+".json") }
+
 // Locks holds the lock files.
 func (p Paths) Locks() string { return filepath.Join(p.Runtime(), "locks") }
 
