@@ -207,7 +207,7 @@ func TestMove(t *testing.T) {
 	must(t, err)
 	must(t, host.Move("eno1", guest.Namespace, "lan"))
 	guest.run("ip link set lan up; ip link set lan down; ip link set lan name odd; ip addr add 10.9.3.9/24 dev odd")
-	name, err := guest.Hardware(was.MAC)
+	name, err := guest.Find(was)
 	must(t, err)
 	if name != "odd" {
 		t.Fatalf("it is called %q", name)
@@ -220,7 +220,7 @@ func TestMove(t *testing.T) {
 		t.Errorf("before %s\nafter %s", before, after)
 	}
 	host.has("ip link show eno1", "UP")
-	if name, err := guest.Hardware(was.MAC); name != "" || err != nil {
+	if name, err := guest.Find(was); name != "" || err != nil {
 		t.Errorf("still in the guest: %q, %v", name, err)
 	}
 	if err := host.Move("lo", guest.Namespace, "lo"); err == nil {

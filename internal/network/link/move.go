@@ -16,6 +16,7 @@ import (
 type State struct {
 	Up        bool           `json:"up"`
 	MAC       string         `json:"mac,omitempty"` // of the hardware, where that has one
+	Type      string         `json:"type"` // the kernel's word, such as device or vlan
 	Addresses []netip.Prefix `json:"addresses,omitempty"`
 }
 
@@ -26,7 +27,7 @@ func (n *Namespace) Look(name string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	s := State{Up: l.Attrs().Flags&net.FlagUp != 0, MAC: hardware(l)}
+	s := State{Up: l.Attrs().Flags&net.FlagUp != 0, MAC: hardware(l), Type: l.Type()}
 	all, err := n.handle.AddrList(l, netlink.FAMILY_ALL)
 	if err != nil {
 		return State{}, fmt.Errorf("read the addresses of %s: %w", name, err)
@@ -75,14 +76,14 @@ func (n *Namespace) Restore(name string, s State) error {
 	return n.SetAddresses(name, s.Addresses)
 }
 
-// Hardware is the name of the interface whose hardware has this address,
-// however it is called now; "" where there is none. See State.MAC.
-func (n *Namespace) Hardware(mac string) (string, error) {
+// Find is the name of the interface that s is the state of, however it is
+// called now; "" where there is none. One without a hardware address is not found.
+func (n *Namespace) Find(s State) (string, error) {
 	all, err := n.handle.LinkList()
 	if err != nil {
 		return "", fmt.Errorf("list interfaces: %w", err)
 	}
-	i := slices.IndexFunc(all, func(l netlink.Link) bool { return mac != "" && l.Type() != "macvlan" && hardware(l) == mac })
+	i := slices.IndexFunc(all, func(l netlink.Link) bool { return s.MAC != "" && l.Type() == s.Type && hardware(l) == s.MAC })
 	if i < 0 {
 		return "", nil
 	}
