@@ -74,7 +74,7 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 	if err != nil {
 		return Command{}, err
 	}
-	mounted, err := mount(root, o.Register)
+	mounted, err := mount(root, paths.Machine(rec.Name), o.Register)
 	if err != nil {
 		return Command{}, err
 	}
@@ -101,20 +101,28 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 }
 
 // mount puts root together where the host does not see it.
-func mount(root rootfs.Root, registers bool) (rootfs.Mounted, error) {
+func mount(root rootfs.Root, machine string, registers bool) (rootfs.Mounted, error) {
 	if err := rootfs.Isolate(); err != nil {
 		return rootfs.Mounted{}, err
 	}
-	if !registers {
-		// For systemd-machined alone; a killed nspawn leaves it behind.
-		if err := rootfs.Hide("/run/systemd/nspawn"); err != nil {
-			return rootfs.Mounted{}, err
-		}
+	if err := makeRoom(machine, registers); err != nil {
+		return rootfs.Mounted{}, err
 	}
 	if err := os.MkdirAll(root.Dir, 0o700); err != nil {
 		return rootfs.Mounted{}, err
 	}
 	return root.Mount()
+}
+
+// makeRoom takes away what a systemd-nspawn that was killed left on the host for a
+// machine of this name, which does not run: another one refuses to start then.
+func makeRoom(machine string, registers bool) error {
+	const shared = "/run/systemd/nspawn" // with systemd-machined alone
+	if !registers {
+		return rootfs.Hide(shared)
+	}
+	// The one until version 260, the other since.
+	return rootfs.Uncover(filepath.Join(shared, "unix-export", machine), filepath.Join(shared, machine, "unix-export"))
 }
 
 // UIDBase is the host's number of the guest's root under r, or 0 where the

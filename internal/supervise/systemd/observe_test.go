@@ -54,13 +54,15 @@ func TestObservation(t *testing.T) {
 			supervise.Observation{State: container.Failed, Since: since, Reason: "systemd-nspawn was ended by signal 9"}},
 		"without a program": {unit("failed", "Result", "exit-code", "ExecMainStatus", int32(203)), tally{}, nil,
 			supervise.Observation{State: container.Failed, Since: since, Reason: "systemd could not run berth: is the program that the unit names still there?"}},
-		"starting":  {unit("activating"), tally{}, nil, supervise.Observation{State: container.Starting, Since: since, Leftover: false}},
-		"rebooting": {unit("activating", "SubState", "auto-restart", "NRestarts", uint32(7)), tally{Ready: true}, nil, supervise.Observation{State: container.Starting, Since: since}},
+		"to be started": {unit("inactive", "JobType", "start"), tally{}, nil, supervise.Observation{State: container.Starting, Since: since}},
+		"to be stopped": {unit("inactive", "JobType", "stop"), tally{}, nil, supervise.Observation{State: container.Stopped}},
+		"starting":      {unit("activating"), tally{}, nil, supervise.Observation{State: container.Starting, Since: since, Leftover: false}},
+		"rebooting":     {unit("activating", "SubState", "auto-restart", "NRestarts", uint32(7)), tally{Ready: true}, nil, supervise.Observation{State: container.Starting, Since: since}},
 		"restarting": {unit("activating"), waiting, nil,
 			supervise.Observation{State: container.Restarting, Since: since, Restarts: 3, Reason: "it broke"}},
 		"ended just now": {unit("active"), waiting, nil, supervise.Observation{State: container.Stopping, Since: since, Restarts: 3}},
 		"stopping":       {unit("deactivating"), tally{}, nil, supervise.Observation{State: container.Stopping, Since: since}},
-		"of odd types":   {map[string]any{"ActiveState": 7, "Job": "x", "MainPID": "y"}, tally{}, nil, supervise.Observation{State: container.Stopped}},
+		"of odd types":   {map[string]any{"ActiveState": 7, "JobType": 5, "MainPID": "y"}, tally{}, nil, supervise.Observation{State: container.Stopped}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -46,11 +46,15 @@ func (s *Supervisor) Settle(ctx context.Context, n container.Name) error {
 	if err != nil {
 		return err
 	}
+	now, err := s.some(ctx, s.unit(n))
+	if err != nil {
+		return err
+	}
 	t, err := readTally(s.tallyFile(n))
 	if err != nil {
 		return err
 	}
-	e := endingOf(props, s.hasJobOf(n, "stop", "restart", "try-restart"))
+	e := endingOf(props, hasJobOf(now, "stop", "restart", "try-restart"))
 	t.Ready = t.Ready || e.ready
 	switch {
 	case e.rebooted() && !e.stopping:

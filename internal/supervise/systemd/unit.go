@@ -41,7 +41,9 @@ func TemplateText(paths state.Paths, program string) string {
 	return `[Unit]
 Description=Container %I
 Documentation=man:berth(1)
-After=network.target systemd-machined.service
+# Not after systemd-machined, which starts when it is asked: one that has to
+# start anew would wait for the end of a guest that waits to be deregistered.
+After=network.target
 PartOf=machines.target
 Before=machines.target
 # For a guest that cannot even begin; others wait longer and longer.
