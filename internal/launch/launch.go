@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/host"
@@ -40,20 +38,9 @@ type Command struct {
 	Path string
 	Args []string // with the program's name in front
 	Env  []string // KEY=VALUE, and nothing else of the caller's
-}
-
-// Run becomes systemd-nspawn for the container n; it returns only with an
-// error. See Assemble for what it needs.
-func Run(paths state.Paths, n container.Name, o Options) error {
-	rec, err := state.ReadRecord(paths.Container(n))
-	if err != nil {
-		return err
-	}
-	c, err := Assemble(paths, rec, o)
-	if err != nil {
-		return err
-	}
-	return unix.Exec(c.Path, c.Args, c.Env)
+	// Updates says that the guest installs an update while it boots, which may
+	// take long.
+	Updates bool
 }
 
 // Assemble puts the container's root together in the mount namespace of the
@@ -94,10 +81,7 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 		return Command{}, err
 	}
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
-	if err := extend(launched, o.Notify); err != nil {
-		return Command{}, err
-	}
-	return Command{Path: program.Path, Args: append([]string{program.Path}, nspawn.Args(c)...), Env: environment(o.Notify)}, nil
+	return Command{Path: program.Path, Args: append([]string{program.Path}, nspawn.Args(c)...), Env: environment(o.Notify), Updates: launched.Updates}, nil
 }
 
 // mount puts root together where the host does not see it.

@@ -71,7 +71,13 @@ func hasJobOf(props map[string]any, types ...string) bool {
 	return slices.Contains(types, text(props, "JobType"))
 }
 
-// hasJob reports whether a job for the unit waits or runs.
+// atRest reports whether a unit, of which all properties are given, neither runs
+// nor is going to.
+func atRest(props map[string]any) bool {
+	active := text(props, "ActiveState")
+	return (active == "inactive" || active == "failed") && !hasJob(props)
+}
+
 func hasJob(props map[string]any) bool {
 	job, _ := props["Job"].([]any)
 	if len(job) == 0 {

@@ -122,7 +122,7 @@ func TestReason(t *testing.T) {
 			rec.Spec.TimeoutStartSec = container.Duration(2 * time.Second)
 			must(t, state.WriteRecord(s.Paths.Container("web"), rec))
 			must(t, os.MkdirAll(s.Paths.Run("web"), 0o700))
-			must(t, os.WriteFile(stderrFile(s.Paths, "web"), []byte(c.stderr), 0o600))
+			must(t, os.WriteFile(s.Paths.Stderr("web"), []byte(c.stderr), 0o600))
 			if got := s.reason("web", c.e); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -149,13 +149,13 @@ func TestRegistrationFailed(t *testing.T) {
 func TestEnding(t *testing.T) {
 	t.Parallel()
 	for e, want := range map[ending]string{
-		{result: "success", status: "0"}:           "off",
-		{result: "protocol", status: "0"}:          "off",
-		{result: "success", status: rebootStatus}:  "reboot",
-		{result: "protocol", status: rebootStatus}: "reboot",
-		{result: "exit-code", status: "1"}:         "failed",
-		{result: "timeout", status: "0"}:           "failed",
-		{result: "signal", status: "KILL"}:         "failed",
+		{result: "success", status: "0"}:    "off",
+		{result: "protocol", status: "0"}:   "off",
+		{result: "success", status: "133"}:  "reboot",
+		{result: "protocol", status: "133"}: "reboot",
+		{result: "exit-code", status: "1"}:  "failed",
+		{result: "timeout", status: "0"}:    "failed",
+		{result: "signal", status: "KILL"}:  "failed",
 	} {
 		got := "failed"
 		if e.poweredOff() {

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -38,6 +40,7 @@ func TemplateText(paths state.Paths, program string) string {
 	if paths.Root != "/" {
 		berth += " --root " + quoteArg(paths.Root)
 	}
+	reboot := strconv.Itoa(nspawn.RebootStatus)
 	return `[Unit]
 Description=Container %I
 Documentation=man:berth(1)
@@ -72,8 +75,8 @@ TimeoutStopSec=90s
 TimeoutStartFailureMode=kill
 Restart=on-failure
 RestartSec=100ms
-RestartForceExitStatus=133
-SuccessExitStatus=133
+RestartForceExitStatus=` + reboot + `
+SuccessExitStatus=` + reboot + `
 DevicePolicy=closed
 DeviceAllow=char-pts rw
 DeviceAllow=/dev/net/tun rwm
