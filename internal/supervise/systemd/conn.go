@@ -1,14 +1,9 @@
 package systemd
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"strings"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
@@ -21,14 +16,10 @@ const (
 	managerPath = dbus.ObjectPath("/org/freedesktop/systemd1")
 )
 
-// privateSocket is where systemd itself serves D-Bus to root. There is no bus
-// in between that could be missing or restart, and signals come unasked.
-const privateSocket = "/run/systemd/private"
-
 // link is a connection to systemd.
 type link struct {
 	*dbus.Conn               // that signals come on
-	units      *systemd.Conn // for units and jobs
+	units      *systemd.Conn // the same one, for units and jobs
 	byBus      bool          // it leads over the bus of the machine
 }
 
@@ -46,7 +37,11 @@ func (s *Supervisor) connect() (*link, error) {
 	limit := time.AfterFunc(answerLimit, cancel) // it waits for an answer too
 	var err error
 	l.units, err = systemd.NewConnection(func() (*dbus.Conn, error) {
-		l.Conn, l.byBus, err = dial(ctx, !s.unanswered)
+		// It wants two, of which one is for signals: that nobody takes these
+		// shall not hold up answers, which it does not here.
+		if l.Conn == nil {
+			l.Conn, l.byBus, err = s.dial(ctx, !s.unanswered)
+		}
 		return l.Conn, err
 	})
 	if !limit.Stop() {
@@ -117,10 +112,10 @@ func (s *Supervisor) abandon(l *link) {
 
 // dial connects to systemd, by the bus of the machine where that is wanted, or
 // the only way. Signals are delivered in their order, and none is dropped.
-func dial(ctx context.Context, private bool) (_ *dbus.Conn, byBus bool, err error) {
+func (s *Supervisor) dial(ctx context.Context, private bool) (_ *dbus.Conn, byBus bool, err error) {
 	options := []dbus.ConnOption{dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())}
 	if private {
-		if conn, err := dialPrivate(options); err == nil {
+		if conn, err := dialPrivate(s.wanted, options); err == nil {
 			return conn, false, nil
 		}
 	}
@@ -129,86 +124,4 @@ func dial(ctx context.Context, private bool) (_ *dbus.Conn, byBus bool, err erro
 		return nil, false, fmt.Errorf("connect to systemd: %w", err)
 	}
 	return conn, true, nil
-}
-
-func dialPrivate(options []dbus.ConnOption) (*dbus.Conn, error) {
-	socket, err := net.Dial("unix", privateSocket)
-	if err != nil {
-		return nil, err
-	}
-	buffered := bufio.NewReaderSize(socket, bufferSize)
-	err = authenticate(socket, buffered)
-	if err != nil {
-		return nil, errors.Join(err, socket.Close())
-	}
-	conn, err := dbus.NewConn(&authenticated{Conn: socket, in: buffered}, options...)
-	if err != nil {
-		return nil, errors.Join(err, socket.Close())
-	}
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal("0")}); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
-}
-
-// bufferSize takes most messages, in bytes: the library reads each field of one
-// by itself.
-const bufferSize = 16 << 10
-
-// authLimit is the time that systemd has to let root in.
-const authLimit = 10 * time.Second
-
-// authenticate is the client's part of the D-Bus specification's
-// authentication, said at once and before anything else. systemd does not look
-// at a message that comes together with the word BEGIN until more comes, which
-// a client that first waits for OK, and then says BEGIN and sends, cannot rule
-// out.
-func authenticate(socket net.Conn, in *bufio.Reader) error {
-	if err := socket.SetDeadline(time.Now().Add(authLimit)); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(socket, "\x00AUTH EXTERNAL 30\r\nBEGIN\r\n"); err != nil { // 30 is user 0
-		return err
-	}
-	line, err := in.ReadSlice('\n')
-	if err != nil {
-		return err
-	}
-	if !bytes.HasPrefix(line, []byte("OK ")) {
-		return fmt.Errorf("systemd answers %q", line)
-	}
-	return socket.SetDeadline(time.Time{})
-}
-
-// authenticated is a connection that has been authenticated, for a client that
-// wants to do that by itself: it gets the answers that it expects.
-type authenticated struct {
-	net.Conn
-	in      *bufio.Reader // of Conn
-	answers bytes.Buffer
-	begun   bool
-}
-
-// Write implements io.Writer.
-func (a *authenticated) Write(p []byte) (int, error) {
-	if a.begun {
-		return a.Conn.Write(p)
-	}
-	switch line := strings.TrimSpace(string(p)); {
-	case line == "AUTH":
-		a.answers.WriteString("REJECTED EXTERNAL\r\n")
-	case strings.HasPrefix(line, "AUTH "), strings.HasPrefix(line, "DATA"):
-		a.answers.WriteString("OK systemd\r\n")
-	case line == "BEGIN":
-		a.begun = true
-	}
-	return len(p), nil
-}
-
-// Read implements io.Reader.
-func (a *authenticated) Read(p []byte) (int, error) {
-	if a.answers.Len() > 0 {
-		return a.answers.Read(p)
-	}
-	return a.in.Read(p)
 }
