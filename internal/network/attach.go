@@ -91,6 +91,9 @@ func (a *attachment) remember(l *Lease) error {
 		if k.Kind != Moved {
 			continue
 		}
+		if k.Host == "lo" {
+			return errors.New("interfaces: the loopback interface stays on the host")
+		}
 		was, err := a.host.Look(k.Host)
 		if err != nil {
 			return missing("interfaces", k.Host, err)

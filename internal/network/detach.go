@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network/link"
@@ -13,7 +15,7 @@ import (
 // Detach takes down what the lease of a container says, whose guest does not
 // run any more, and gives the lease up. A container without one has nothing.
 func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
-	if l, err := ReadLease(paths, n); l == nil && err == nil {
+	if _, err := os.Lstat(paths.Lease(n)); errors.Is(err, fs.ErrNotExist) {
 		return unpin(paths, n)
 	}
 	return locked(ctx, paths, func() (err error) {
@@ -36,10 +38,12 @@ func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 // was lent. Bridges stay.
 func release(paths state.Paths, n container.Name, host *link.Namespace) error {
 	l, err := ReadLease(paths, n)
-	if err != nil || l == nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
 		return err
 	}
-	if err := giveBack(paths, *l, host); err != nil {
+	if err := giveBack(paths, l, host); err != nil {
 		return err
 	}
 	for _, k := range l.Links {
@@ -117,7 +121,7 @@ func lent(k Link, in *link.Namespace) (string, error) {
 // removeBridges removes the bridges of berth's networks that no guest has but
 // n, and with the last what network managers were told.
 func removeBridges(paths state.Paths, n container.Name, host *link.Namespace) error {
-	all, err := leases(paths)
+	all, err := ReadLeases(paths)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,7 +48,7 @@ func udevText(bridges []string) string {
 // manage tells the host's network managers of berth's links, those of l among
 // them, before they are made.
 func manage(paths state.Paths, l Lease) error {
-	all, err := leases(paths)
+	all, err := ReadLeases(paths)
 	if err != nil {
 		return err
 	}
@@ -97,11 +96,7 @@ func bridgesOf(all []Lease) []string {
 func unmanage(paths state.Paths) error {
 	var errs []error
 	for _, a := range advices(paths) {
-		err := state.RemoveFile(a.file)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		errs = append(errs, err)
+		errs = append(errs, state.RemoveFile(a.file))
 	}
 	return errors.Join(errs...)
 }

@@ -16,7 +16,7 @@ import (
 type State struct {
 	Up        bool           `json:"up"`
 	MAC       string         `json:"mac,omitempty"` // of the hardware, where that has one
-	Type      string         `json:"type"` // the kernel's word, such as device or vlan
+	Type      string         `json:"type"`          // the kernel's word, such as device or vlan
 	Addresses []netip.Prefix `json:"addresses,omitempty"`
 }
 

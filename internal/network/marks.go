@@ -13,19 +13,6 @@ import (
 	"github.com/berth-containers/berth/internal/state"
 )
 
-// maxName is the kernel's longest name of an interface, in bytes.
-const maxName = 15
-
-// HostName is the name of an interface on the host that is to be called full,
-// such as ve-web. Where that is too long the name ends in digits of a hash, and
-// fullName is what it is called besides.
-func HostName(full string) (name, fullName string) {
-	if len(full) <= maxName {
-		return full, ""
-	}
-	return full[:maxName-5] + "-" + digits(full, 4), full
-}
-
 func digits(s string, n int) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])[:n]
@@ -68,7 +55,7 @@ func choose(paths state.Paths, l *Lease, host *link.Namespace) error {
 			if k.FullName == "" {
 				k.FullName = k.Host
 			}
-			k.Host = "ve-" + digits(ours(paths, l.Name)+"/"+k.Guest, maxName-len("ve-"))
+			k.Host = "ve-" + digits(ours(paths, l.Name)+"/"+k.Guest, 12)
 		}
 		if k.FullName != "" {
 			if free, err = isFree(host, k.FullName); err != nil {

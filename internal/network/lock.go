@@ -13,16 +13,11 @@ import (
 	"github.com/berth-containers/berth/internal/state"
 )
 
-// ReadLease reads the lease of a container; nil where it has none.
-func ReadLease(paths state.Paths, n container.Name) (*Lease, error) {
+// ReadLease reads what a container has of the network; the error matches
+// fs.ErrNotExist where it has nothing.
+func ReadLease(paths state.Paths, n container.Name) (Lease, error) {
 	var l Lease
-	err := state.ReadJSON(paths.Lease(n), &l)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	return &l, nil
+	return l, state.ReadJSON(paths.Lease(n), &l)
 }
 
 // writeLease replaces the lease of a container.
@@ -49,9 +44,8 @@ func Leased(paths state.Paths) ([]container.Name, error) {
 	return out, nil
 }
 
-// leases are those of all containers, in the order of their names. One that
-// cannot be read is an error: what it says would be taken away from its guest.
-func leases(paths state.Paths) ([]Lease, error) {
+// ReadLeases reads the leases of all containers.
+func ReadLeases(paths state.Paths) ([]Lease, error) {
 	names, err := Leased(paths)
 	if err != nil {
 		return nil, err
@@ -59,12 +53,12 @@ func leases(paths state.Paths) ([]Lease, error) {
 	var out []Lease
 	for _, n := range names {
 		l, err := ReadLease(paths, n)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has just gone
+		} else if err != nil {
 			return nil, err
 		}
-		if l != nil {
-			out = append(out, *l)
-		}
+		out = append(out, l)
 	}
 	return out, nil
 }
