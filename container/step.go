@@ -49,6 +49,8 @@ type Step struct {
 	Start   bool     `json:"start,omitempty"`   // it is started at the end
 	Restart bool     `json:"restart,omitempty"` // the running guest is stopped first
 	Why     string   `json:"why,omitempty"`
+	// Notes are what the owner should know about the container as it is wanted.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Disturbs reports whether the step ends a running guest or removes data.
