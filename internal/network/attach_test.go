@@ -329,10 +329,11 @@ func TestKilled(t *testing.T) {
 			must(t, m.attach(l, guest))
 			cmd = m.command("detach", "a", nil)
 		}
-		must(t, cmd.Start())
-		time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond) // the moment is what the test is about
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(40))*time.Millisecond)
+		victim := exec.CommandContext(ctx, cmd.Path, cmd.Args[1:]...) // killed at some moment
+		victim.Env, victim.ExtraFiles = cmd.Env, cmd.ExtraFiles
+		_ = victim.Run()
+		cancel()
 		if i%3 == 0 {
 			guest.Close() // it was killed, too
 		}

@@ -77,7 +77,7 @@ func Main(args []string) int {
 		fmt.Fprintln(os.Stderr, "berth: preinit: no init is named")
 		return 2
 	}
-	if err := run(args, !ready); err != nil {
+	if err := run(Dir, args, !ready); err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)
 	}
 	return 1
@@ -95,8 +95,8 @@ func stopEarly() {
 	}()
 }
 
-func run(init []string, announces bool) error {
-	gate, err := net.Dial("unix", Dir+"/"+Socket)
+func run(dir string, init []string, announces bool) error {
+	gate, err := net.Dial("unix", dir+"/"+Socket)
 	if err != nil {
 		return fmt.Errorf("ask for the guest's network: %w", err)
 	}
