@@ -157,6 +157,8 @@ func filters() []chain {
 			and(tcp(), is(toPort(), port(dnsPort)...), accept()),
 		}},
 		{name: "refuse", rules: []match{
+			// Where packets on bridges are shown here, resets go out untranslated.
+			and(translated(), match{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}}),
 			and(tcp(), match{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}),
 			{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}},
 		}},
