@@ -26,10 +26,11 @@ func Attach(ctx context.Context, paths state.Paths, l Lease, guest *os.File) err
 		if a.host.Same(a.guest) {
 			return errors.New("the guest has no network namespace of its own")
 		}
-		if err := release(paths, l.Name, a.host); err != nil {
+		was, err := release(paths, l.Name, a.host)
+		if err != nil {
 			return err
 		}
-		return a.attach(l)
+		return a.attach(ctx, was, l)
 	})
 }
 
@@ -54,7 +55,8 @@ func newAttachment(paths state.Paths, guest *os.File) (*attachment, error) {
 
 func (a *attachment) close() error { return errors.Join(a.host.Close(), a.guest.Close()) }
 
-func (a *attachment) attach(l Lease) error {
+// attach makes of what the lease was, whose links are gone, what it is.
+func (a *attachment) attach(ctx context.Context, was, l Lease) error {
 	l.Attached = false
 	if err := choose(a.paths, &l, a.host); err != nil {
 		return err
@@ -72,6 +74,9 @@ func (a *attachment) attach(l Lease) error {
 		if err := a.make(l, k); err != nil {
 			return fmt.Errorf("%s: %w", k.Guest, err)
 		}
+	}
+	if err := rulesOf(a.paths, was).Update(ctx, was, l); err != nil {
+		return err
 	}
 	for _, k := range l.Links {
 		if err := a.activate(k); err != nil {
@@ -127,20 +132,25 @@ func (a *attachment) bridges(l Lease) error {
 		if err := state.ReadJSON(a.paths.Network(k.Network), &n); err != nil {
 			return fmt.Errorf("network %s: %w", k.Network, err)
 		}
-		if err := a.host.MakeBridge(a.bridge(n)); errors.Is(err, link.ErrTaken) {
+		err := a.host.MakeBridge(bridgeOf(a.paths, n))
+		if errors.Is(err, link.ErrTaken) {
 			return &container.Error{Err: fmt.Errorf("network %s: there is a bridge %s already, which is not of berth", n.Name, n.Bridge),
 				Hint: "give the network another bridge, or let hostBridge be " + n.Bridge}
-		} else if err != nil {
+		}
+		if err == nil {
+			err = LocalRoutes(n.Bridge)
+		}
+		if err != nil {
 			return fmt.Errorf("network %s: %w", n.Name, err)
 		}
 	}
 	return nil
 }
 
-func (a *attachment) bridge(n Network) link.Bridge {
-	mac := hardwareOf(a.paths, Lease{}, n.Bridge)
+func bridgeOf(paths state.Paths, n Network) link.Bridge {
+	mac := hardwareOf(paths, Lease{}, n.Bridge)
 	mac[0] = 0x02
-	return link.Bridge{Name: n.Bridge, MAC: mac, Addresses: n.Gateways(), Mark: link.Mark{Owner: ours(a.paths, ""), AltNames: []string{prefix + n.Bridge}}}
+	return link.Bridge{Name: n.Bridge, MAC: mac, Addresses: n.Gateways(), Mark: link.Mark{Owner: ours(paths, ""), AltNames: []string{prefix + n.Bridge}}}
 }
 
 // make makes one link, without setting it up.
@@ -202,7 +212,7 @@ func (a *attachment) activate(k Link) error {
 
 // opposite sets up the host's side of a link to a guest alone.
 func (a *attachment) opposite(k Link) error {
-	err := errors.Join(a.host.Quieten(k.Host), a.host.SetAddresses(k.Host, k.HostAddresses), a.host.Up(k.Host))
+	err := errors.Join(LocalRoutes(k.Host), a.host.Quieten(k.Host), a.host.SetAddresses(k.Host, k.HostAddresses), a.host.Up(k.Host))
 	for _, p := range k.Addresses {
 		if err == nil && !covered(k.HostAddresses, p.Addr()) {
 			err = a.host.SetRoute(k.Host, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))

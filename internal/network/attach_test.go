@@ -153,7 +153,7 @@ func said(cmd *exec.Cmd) error {
 func (m machine) links() string {
 	m.Helper()
 	return m.in(m.netns, `ip -o link | sed -E 's/^[0-9]*: ([^ ]*): <.*[<,](UP)?[,>].* mtu ([0-9]*) .*(link.*)/\1 \2 \3 \4/'
-		ip -o addr show scope global | sed 's/^[0-9]*://'; (ip -4 route show table all; ip -6 route show table all) | grep -vE '^(multicast|fe80|local fe80)'; ip rule; ip -6 rule`)
+		ip -o addr show scope global | sed 's/^[0-9]*://'; (ip -4 route show table all; ip -6 route show table all) | grep -vE '^(multicast|fe80|local fe80)'; ip rule; ip -6 rule; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding`)
 }
 
 // clean asserts that nothing of berth is left.
@@ -232,9 +232,9 @@ func TestAttachKinds(t *testing.T) {
 	before := m.links()
 	l := bridged("web", "2")
 	l.Links = append(l.Links,
-		Link{Kind: Bridged, Host: "ve-web_1", Guest: "eth1", Bridge: "br9", Addresses: prefixes("10.8.0.2/24")},
-		Link{Kind: Point, Host: "ve-averylongn-ab", FullName: "ve-averylongname", Guest: "eth2", HostAddresses: prefixes("10.7.0.1/32"), Addresses: prefixes("10.7.0.2/32"), Gateways: addrs("10.7.0.1")},
-		Link{Kind: Point, Host: "db", Guest: "db"},
+		Link{Kind: Bridged, Host: "ve-web_1", Guest: "eth1", MAC: "02:00:00:00:01:02", Bridge: "br9", Addresses: prefixes("10.8.0.2/24")},
+		Link{Kind: Point, Host: "ve-averylongn-ab", FullName: "ve-averylongname", Guest: "eth2", MAC: "02:00:00:00:01:03", HostAddresses: prefixes("10.7.0.1/32"), Addresses: prefixes("10.7.0.2/32"), Gateways: addrs("10.7.0.1")},
+		Link{Kind: Point, Host: "db", Guest: "db", MAC: "02:00:00:00:01:04"},
 		Link{Kind: Macvlan, Host: "base", Guest: "mv-base", MAC: "02:00:00:00:00:77"},
 		Link{Kind: Moved, Host: "lan", Guest: "lan"})
 	l.Links[2].Host = "ve-avery-longna"
@@ -266,7 +266,7 @@ func TestNamesOfOthers(t *testing.T) {
 	m.has(m.netns, "ip link show "+host, "master berth0")
 	m.detach("a")
 	m.clean(before)
-	err = m.attach(Lease{Name: "a", Links: []Link{{Kind: Point, Host: "db", Guest: "db"}}}, guest)
+	err = m.attach(Lease{Name: "a", Links: []Link{{Kind: Point, Host: "db", Guest: "db", MAC: "02:00:00:00:01:04"}}}, guest)
 	if err == nil || !strings.Contains(err.Error(), "interface db: another network interface has this name") {
 		t.Errorf("a name of another: %v", err)
 	}
@@ -282,13 +282,13 @@ func TestAttachErrors(t *testing.T) {
 	m.in(m.netns, "ip link add br8 address 02:00:00:00:0a:08 type bridge")
 	before := m.links()
 	for want, k := range map[string]Link{
-		"hostBridge: the host has no bridge br9":          {Kind: Bridged, Host: "ve-a", Guest: "eth0", Bridge: "br9"},
-		"hostBridge: the host has no bridge lo":           {Kind: Bridged, Host: "ve-a", Guest: "eth0", Bridge: "lo"},
+		"hostBridge: the host has no bridge br9":          {Kind: Bridged, Host: "ve-a", Guest: "eth0", MAC: "02:00:00:00:00:09", Bridge: "br9"},
+		"hostBridge: the host has no bridge lo":           {Kind: Bridged, Host: "ve-a", Guest: "eth0", MAC: "02:00:00:00:00:09", Bridge: "lo"},
 		"macvlans: the host has no interface eno9":        {Kind: Macvlan, Host: "eno9", Guest: "mv-eno9"},
 		"interfaces: the host has no interface eno9":      {Kind: Moved, Host: "eno9", Guest: "eno9"},
 		"interfaces: the loopback interface stays":        {Kind: Moved, Host: "lo", Guest: "lo"},
 		"its driver keeps it in its network namespace":    {Kind: Moved, Host: "br8", Guest: "br8"},
-		"network other: open " + m.paths.Network("other"): {Kind: Bridged, Host: "ve-a", Guest: "eth0", Bridge: "br9", Network: "other"},
+		"network other: open " + m.paths.Network("other"): {Kind: Bridged, Host: "ve-a", Guest: "eth0", MAC: "02:00:00:00:00:09", Bridge: "br9", Network: "other"},
 	} {
 		first := bridged("a", "2").Links[0]
 		first.Host = "ve-first"
@@ -313,7 +313,7 @@ func TestKilled(t *testing.T) {
 	m.in(m.netns, "ip link add lan type veth peer name far; ip link set lan address 02:00:00:00:09:01; ip addr add 192.0.2.1/24 brd + dev lan; ip link set lan up; ip link set far up")
 	before := m.links()
 	l := bridged("a", "2")
-	l.Links = append(l.Links, Link{Kind: Point, Host: "db", Guest: "db", HostAddresses: prefixes("10.7.0.1/32"), Addresses: prefixes("10.7.0.2/32")}, Link{Kind: Moved, Host: "lan", Guest: "lan"})
+	l.Links = append(l.Links, Link{Kind: Point, Host: "db", Guest: "db", MAC: "02:00:00:00:01:04", HostAddresses: prefixes("10.7.0.1/32"), Addresses: prefixes("10.7.0.2/32")}, Link{Kind: Moved, Host: "lan", Guest: "lan"})
 	b, err := json.Marshal(l)
 	must(t, err)
 	must(t, os.MkdirAll(m.paths.Run("a"), 0o700))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network/link"
@@ -24,7 +25,11 @@ func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, host.Close()) }()
-		if err := release(paths, n, host); err != nil {
+		was, err := release(paths, n, host)
+		if err != nil {
+			return err
+		}
+		if err := rulesOf(paths, was).Remove(ctx, was); err != nil {
 			return err
 		}
 		if err := removeBridges(paths, n, host); err != nil {
@@ -35,26 +40,40 @@ func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 }
 
 // release takes down the links of a container, and gives back those that it
-// was lent. Bridges stay.
-func release(paths state.Paths, n container.Name, host *link.Namespace) error {
+// was lent. Bridges and rules stay: those of the lease that it returns.
+func release(paths state.Paths, n container.Name, host *link.Namespace) (Lease, error) {
 	l, err := ReadLease(paths, n)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return Lease{}, nil
 	} else if err != nil {
-		return err
+		return l, err
 	}
 	if err := giveBack(paths, l, host); err != nil {
-		return err
+		return l, err
 	}
 	for _, k := range l.Links {
 		if k.Kind != Bridged && k.Kind != Point {
 			continue // it goes with the guest
 		}
 		if _, err := host.Remove(k.Host, ours(paths, n)); err != nil {
-			return err
+			return l, err
 		}
 	}
-	return unpin(paths, n)
+	return l, unpin(paths, n)
+}
+
+// rulesOf are the firewall and the settings of the berth with these paths. A
+// network that was given up meanwhile is as the lease knows it.
+func rulesOf(paths state.Paths, was Lease) Rules {
+	network := func(name string) (n Network, err error) {
+		err = state.ReadJSON(paths.Network(name), &n)
+		i := slices.IndexFunc(was.Links, func(k Link) bool { return k.Network == name })
+		if errors.Is(err, fs.ErrNotExist) && i >= 0 {
+			return Network{Name: name, Bridge: was.Links[i].Bridge}, nil
+		}
+		return n, err
+	}
+	return Rules{Instance: paths.Instance(), Leases: func() ([]Lease, error) { return ReadLeases(paths) }, Network: network}
 }
 
 // giveBack moves interfaces that the guest was lent back, as they were. One
@@ -144,7 +163,7 @@ func removeBridges(paths state.Paths, n container.Name, host *link.Namespace) er
 		if used[bridge] {
 			continue
 		}
-		if _, err := host.Remove(bridge, ours(paths, "")); err != nil {
+		if err := host.RemoveBridge(bridgeOf(paths, Network{Bridge: bridge})); err != nil {
 			return err
 		}
 	}

@@ -153,9 +153,19 @@ func TestBridgeOfOthers(t *testing.T) {
 		}
 	}
 	// One that was left half made.
-	host.run("ip link add berth1 type bridge")
-	must(t, host.MakeBridge(Bridge{Name: "berth1", Mark: Mark{Owner: "berth"}}))
+	half := Bridge{Name: "berth1", MAC: mac(t, "02:00:00:00:00:11"), Mark: Mark{Owner: "berth"}}
+	const begin = "ip link add berth1 address 02:00:00:00:00:11 type bridge"
+	host.run(begin)
+	must(t, host.MakeBridge(half))
 	host.has("ip link show berth1", "alias berth", "UP")
+	for range 2 {
+		must(t, host.RemoveBridge(half))
+	}
+	host.run(begin)
+	must(t, host.RemoveBridge(half))
+	host.run(begin + "; ip link set berth1 alias theirs")
+	must(t, host.RemoveBridge(half))
+	host.has("ip link show berth1", "alias theirs")
 	if _, err := host.Owner("nothing"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an interface that is not there: %v", err)
 	}

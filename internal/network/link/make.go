@@ -39,8 +39,11 @@ func (n *Namespace) MakeVeth(v Veth, outside *Namespace) (err error) {
 		return fmt.Errorf("make veth %s: %w", v.Outer, err)
 	}
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreMissing(n.remove(inner)))
+		if err == nil {
+			return
+		}
+		if l, missing := n.find(inner); missing == nil {
+			err = errors.Join(err, n.delete(l))
 		}
 	}()
 	outer, err := n.find(v.Outer)
@@ -106,7 +109,7 @@ func (n *Namespace) MakeBridge(b Bridge) error {
 		}
 	case err != nil:
 		return err
-	case l.Type() != "bridge" || l.Attrs().Alias != b.Mark.Owner && !bare(l):
+	case l.Type() != "bridge" || l.Attrs().Alias != b.Mark.Owner && !b.bare(l):
 		return fmt.Errorf("%s: %w", b.Name, ErrTaken)
 	}
 	if l.Attrs().Alias == b.Mark.Owner && l.Attrs().Flags&net.FlagUp != 0 {
@@ -124,10 +127,23 @@ func (n *Namespace) MakeBridge(b Bridge) error {
 	return n.up(l)
 }
 
-// bare reports whether nobody has done anything with a bridge since it was
-// made, as when its maker was killed right then.
-func bare(l netlink.Link) bool {
-	return l.Attrs().Alias == "" && l.Attrs().Flags&net.FlagUp == 0
+// bare reports whether l is b as it is when its maker was killed right after
+// making it.
+func (b Bridge) bare(l netlink.Link) bool {
+	return l.Type() == "bridge" && l.Attrs().Alias == "" && l.Attrs().HardwareAddr.String() == b.MAC.String()
+}
+
+// RemoveBridge removes what MakeBridge made, or began to make.
+func (n *Namespace) RemoveBridge(b Bridge) error {
+	l, err := n.find(b.Name)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	if b.bare(l) {
+		return n.delete(l)
+	}
+	_, err = n.Remove(b.Name, b.Mark.Owner)
+	return err
 }
 
 // quiet are the settings of an interface that configures nothing by itself.
@@ -163,21 +179,16 @@ func (n *Namespace) Remove(name, owner string) (bool, error) {
 	case l.Attrs().Alias != owner:
 		return false, nil
 	}
-	err = n.handle.LinkDel(l)
-	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) { // it went with the guest
-		return false, nil
-	} else if err != nil {
-		return false, fmt.Errorf("remove %s: %w", name, err)
-	}
-	return true, nil
+	return true, n.delete(l)
 }
 
-func (n *Namespace) remove(name string) error {
-	l, err := n.find(name)
-	if err != nil {
-		return err
+// delete removes l. That it is going with its guest just now is no error.
+func (n *Namespace) delete(l netlink.Link) error {
+	err := n.handle.LinkDel(l)
+	if err == nil || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) {
+		return nil
 	}
-	return n.handle.LinkDel(l)
+	return fmt.Errorf("remove %s: %w", l.Attrs().Name, err)
 }
 
 func ignoreMissing(err error) error {
