@@ -61,11 +61,26 @@ func (s Step) Disturbs() bool {
 // Plan is an ordered list of steps; a container stands behind those that it
 // depends on.
 type Plan struct {
-	Steps []Step `json:"steps"`
+	Networks []NetworkStep `json:"networks,omitempty"`
+	Steps    []Step        `json:"steps"`
+}
+
+// NetworkStep is what has to happen to one network of berth's. What a change
+// does to guests is in their own steps.
+type NetworkStep struct {
+	Name    string   `json:"name"`
+	Action  Action   `json:"action"`
+	Changes []Change `json:"changes,omitempty"`
+	Why     string   `json:"why,omitempty"`
 }
 
 // Empty reports whether the plan changes nothing.
 func (p Plan) Empty() bool {
+	for _, s := range p.Networks {
+		if s.Action != ActionNone {
+			return false
+		}
+	}
 	for _, s := range p.Steps {
 		if s.Action != ActionNone {
 			return false

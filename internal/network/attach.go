@@ -75,7 +75,7 @@ func (a *attachment) attach(ctx context.Context, was, l Lease) error {
 			return fmt.Errorf("%s: %w", k.Guest, err)
 		}
 	}
-	if err := rulesOf(a.paths, was).Update(ctx, was, l); err != nil {
+	if err := rulesSince(a.paths, was).Update(ctx, was, l); err != nil {
 		return err
 	}
 	for _, k := range l.Links {
@@ -128,11 +128,11 @@ func (a *attachment) bridges(l Lease) error {
 		if k.Kind != Bridged || k.Network == "" {
 			continue
 		}
-		var n Network
-		if err := state.ReadJSON(a.paths.Network(k.Network), &n); err != nil {
+		n, err := readNetwork(a.paths, k.Network)
+		if err != nil {
 			return fmt.Errorf("network %s: %w", k.Network, err)
 		}
-		err := a.host.MakeBridge(bridgeOf(a.paths, n))
+		err = a.host.MakeBridge(bridgeOf(a.paths, n))
 		if errors.Is(err, link.ErrTaken) {
 			return &container.Error{Err: fmt.Errorf("network %s: there is a bridge %s already, which is not of berth", n.Name, n.Bridge),
 				Hint: "give the network another bridge, or let hostBridge be " + n.Bridge}

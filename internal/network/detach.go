@@ -29,7 +29,7 @@ func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 		if err != nil {
 			return err
 		}
-		if err := rulesOf(paths, was).Remove(ctx, was); err != nil {
+		if err := rulesSince(paths, was).Remove(ctx, was); err != nil {
 			return err
 		}
 		if err := removeBridges(paths, n, host); err != nil {
@@ -62,18 +62,20 @@ func release(paths state.Paths, n container.Name, host *link.Namespace) (Lease, 
 	return l, unpin(paths, n)
 }
 
-// rulesOf are the firewall and the settings of the berth with these paths. A
-// network that was given up meanwhile is as the lease knows it.
-func rulesOf(paths state.Paths, was Lease) Rules {
-	network := func(name string) (n Network, err error) {
-		err = state.ReadJSON(paths.Network(name), &n)
+// rulesSince are the rules of the berth at paths. A network that was given up
+// meanwhile is as the lease knows it.
+func rulesSince(paths state.Paths, was Lease) Rules {
+	r := rulesOf(paths)
+	now := r.Network
+	r.Network = func(name string) (Network, error) {
+		n, err := now(name)
 		i := slices.IndexFunc(was.Links, func(k Link) bool { return k.Network == name })
 		if errors.Is(err, fs.ErrNotExist) && i >= 0 {
 			return Network{Name: name, Bridge: was.Links[i].Bridge}, nil
 		}
 		return n, err
 	}
-	return Rules{Instance: paths.Instance(), Leases: func() ([]Lease, error) { return ReadLeases(paths) }, Network: network}
+	return r
 }
 
 // giveBack moves interfaces that the guest was lent back, as they were. One

@@ -36,7 +36,6 @@ func LeaseOf(paths state.Paths, rec *state.Record, networks Networks) (Lease, er
 	if len(m.lease.Links) > 0 && s.LocalMacAddress != "" {
 		m.lease.Links[0].MAC = MAC(s.LocalMacAddress)
 	}
-	first := m.addresses()
 	for _, name := range slices.Sorted(maps.Keys(s.ExtraVeths)) {
 		m.pair(name, name, s.ExtraVeths[name])
 	}
@@ -47,8 +46,34 @@ func LeaseOf(paths state.Paths, rec *state.Record, networks Networks) (Lease, er
 	for _, host := range s.Interfaces {
 		m.add(Link{Kind: Moved, Host: host, Guest: host})
 	}
-	m.lease.Aliases, m.lease.AllowHost, m.lease.Ingress = s.Aliases, s.AllowHost, s.Ingress
-	return m.lease, m.forwards(first)
+	return m.lease.With(s)
+}
+
+// With is l with the ports, aliases, allowHost and ingress of a spec. The links
+// are those that l has: of s, or of what differs from it in these keys only.
+func (l Lease) With(s container.Spec) (Lease, error) {
+	l.Aliases, l.AllowHost, l.Ingress, l.Ports = s.Aliases, s.AllowHost, s.Ingress, nil
+	main := slices.DeleteFunc(slices.Clone(l.Links), func(k Link) bool {
+		_, extra := s.ExtraVeths[k.Guest]
+		return extra
+	})
+	for _, f := range s.ForwardPorts {
+		p, err := port("forwardPorts", f, firsts(main...))
+		if err != nil {
+			return Lease{}, err
+		}
+		l.Ports = append(l.Ports, p)
+	}
+	for _, k := range l.Links {
+		for _, f := range s.ExtraVeths[k.Guest].ForwardPorts {
+			p, err := port("extraVeths."+k.Guest+".forwardPorts", f, firsts(k))
+			if err != nil {
+				return Lease{}, err
+			}
+			l.Ports = append(l.Ports, p)
+		}
+	}
+	return l, nil
 }
 
 // maker makes one lease.
@@ -123,9 +148,7 @@ func (m *maker) pair(guest, host string, v container.ExtraVeth) {
 // mac is what was chosen for an interface that is on no network of berth's.
 func (m *maker) mac(name string) MAC { return MAC(linkOf(*m.rec, "", name).MAC) }
 
-// addresses are the first of the guest so far, at most one a family.
-func (m *maker) addresses() []netip.Addr { return firsts(m.lease.Links...) }
-
+// firsts are the first addresses of links, at most one a family.
 func firsts(links ...Link) []netip.Addr {
 	var out []netip.Addr
 	for _, l := range links {
@@ -138,25 +161,8 @@ func firsts(links ...Link) []netip.Addr {
 	return out
 }
 
-// forwards gives the ports to the guest's first addresses, and those of
-// extraVeths to their own.
-func (m *maker) forwards(first []netip.Addr) error {
-	for _, f := range m.rec.Spec.ForwardPorts {
-		if err := m.forward("forwardPorts", f, first); err != nil {
-			return err
-		}
-	}
-	for _, l := range m.lease.Links {
-		for _, f := range m.rec.Spec.ExtraVeths[l.Guest].ForwardPorts {
-			if err := m.forward("extraVeths."+l.Guest+".forwardPorts", f, firsts(l)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (m *maker) forward(key string, f container.ForwardPort, guest []netip.Addr) error {
+// port is a forward to the guest's addresses.
+func port(key string, f container.ForwardPort, guest []netip.Addr) (Port, error) {
 	p := Port{Protocol: f.Protocol, First: f.HostPort.First, Last: f.HostPort.Last, To: f.To()}
 	if listen, err := netip.ParseAddr(f.HostAddress); err == nil {
 		guest = ofFamily(guest, listen)
@@ -164,15 +170,66 @@ func (m *maker) forward(key string, f container.ForwardPort, guest []netip.Addr)
 			p.Listen = listen
 		}
 	}
-	p.Guest = guest
-	if len(guest) == 0 {
-		return &container.Error{Err: fmt.Errorf("%s: %s port %v of %s: the guest has no address that could answer", key, f.Protocol, f.HostPort, cmp.Or(f.HostAddress, "the host")),
+	if p.Guest = guest; len(guest) == 0 {
+		return p, &container.Error{Err: fmt.Errorf("%s: %s port %v of %s: the guest has no address that could answer", key, f.Protocol, f.HostPort, cmp.Or(f.HostAddress, "the host")),
 			Hint: "leave hostAddress out, or give the guest an address of the same family"}
 	}
-	m.lease.Ports = append(m.lease.Ports, p)
-	return nil
+	return p, nil
 }
 
 func ofFamily(list []netip.Addr, like netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(list), func(a netip.Addr) bool { return a.Is4() != like.Is4() })
+}
+
+// Fits reports whether what was chosen for rec is still of its networks.
+func Fits(rec state.Record, networks Networks) bool {
+	for _, name := range rec.Spec.BerthNetworks() {
+		n, ok := networks[name]
+		kept := linkOf(rec, name, "")
+		if !ok || kept.MAC == "" || len(kept.Addresses) != len(n.Gateways()) {
+			return false
+		}
+		for _, g := range n.Gateways() {
+			if !slices.ContainsFunc(kept.Addresses, func(a netip.Addr) bool { return inside(g.Masked(), a) }) {
+				return false
+			}
+		}
+	}
+	for _, name := range otherLinks(rec.Spec) {
+		if linkOf(rec, "", name).MAC == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// Stale are the changes of networks since the lease was made that the guest
+// gets by a restart only.
+func (l Lease) Stale(networks Networks) []container.Change {
+	var out []container.Change
+	for _, k := range l.Links {
+		n, ok := networks[k.Network]
+		if !ok {
+			continue
+		}
+		add := func(key, before, after string) {
+			if before != after {
+				out = append(out, container.Change{Key: "networks." + n.Name + "." + key, Old: before, New: after, Effect: container.EffectRestart})
+			}
+		}
+		add("bridge", k.Bridge, n.Bridge)
+		add("subnet", subnetOf(k.Addresses, true), subnetOf(n.Gateways(), true))
+		add("subnet6", subnetOf(k.Addresses, false), subnetOf(n.Gateways(), false))
+	}
+	return out
+}
+
+// subnetOf is the subnet of the first of addresses in a family, or none.
+func subnetOf(addresses []netip.Prefix, v4 bool) string {
+	for _, p := range addresses {
+		if p.Addr().Is4() == v4 {
+			return p.Masked().String()
+		}
+	}
+	return container.NoNetwork
 }
