@@ -66,3 +66,10 @@ func Attach(ctx context.Context, paths state.Paths, n container.Name) error {
 	}
 	return admit()
 }
+
+// detach takes down the network of a guest that does not run any more. What
+// pins a guest's namespace is mounted where the host sees it; `berth settle` is
+// in its unit's mounts.
+func (s *Supervisor) detach(ctx context.Context, n container.Name) error {
+	return namespace.InMounts(1, func() error { return network.Detach(ctx, s.Paths, n) })
+}
