@@ -113,3 +113,42 @@ func (n *ns) refused(t *testing.T, proto, address string, port int) {
 		t.Errorf("%s asks %s %s port %d: waits in vain, is not refused", n.name, proto, address, port)
 	}
 }
+
+// await returns when what has to come about is there.
+func await(t *testing.T, there func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !there(); {
+		if time.Now().After(end) {
+			t.Fatal("it does not come about")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// ping sends one echo request, and wants its answer.
+func (n *ns) ping(t *testing.T, family int, address string) {
+	t.Helper()
+	network := []string{"ip4:icmp", "ip6:ipv6-icmp"}[family]
+	request := [][]byte{{8, 0, 0xf7, 0xfd, 0, 1, 0, 1}, {128, 0, 0, 0, 0, 1, 0, 1}}[family] // the kernel sums ICMPv6 itself
+	answer := []byte{0, 129}[family]
+	var c *net.IPConn
+	var err error
+	n.do(func() { c, err = net.DialIP(network, nil, &net.IPAddr{IP: net.ParseIP(address)}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := c.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 100)
+	for {
+		if k, _, err := c.ReadFrom(b); err != nil {
+			t.Errorf("%s pings %s: %v", n.name, address, err)
+			return
+		} else if k > 0 && b[0] == answer {
+			return
+		}
+	}
+}

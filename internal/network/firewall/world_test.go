@@ -157,6 +157,9 @@ func newWorld(t testing.TB, filter string) *world {
 	for _, family := range []string{"ip", "ip6"} {
 		w.host.set("net/bridge/bridge-nf-call-"+family+"tables", filter)
 	}
+	for _, n := range []string{"net/ipv4/icmp_ratelimit", "net/ipv6/icmp/ratelimit"} {
+		w.host.set(n, "0") // tests are refused more often than it allows
+	}
 	w.host.set("net/ipv4/ip_forward", "1")
 	w.host.set("net/ipv6/conf/all/forwarding", "1")
 	for _, name := range []string{"berth0", "berth1", "berth2", "br0"} {
