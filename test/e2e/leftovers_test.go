@@ -71,8 +71,9 @@ func leftovers(root string) []string {
 	return append(out, files(root)...)
 }
 
-// files are the files below a root that are neither images nor locks nor
-// networks, and the directories of containers.
+// files are the files below a root that are neither images nor locks, nor the
+// addresses of the default network, which are chosen for good; and the
+// directories of containers.
 func files(root string) []string {
 	var out []string
 	containers := state.Paths{Root: root}.Containers()
@@ -81,7 +82,8 @@ func files(root string) []string {
 		switch {
 		case err != nil:
 			out = append(out, err.Error())
-		case rel == "var/lib/berth/images" || rel == "run/berth/locks" || rel == "var/lib/berth/networks":
+		case rel == "var/lib/berth/networks/default.json":
+		case rel == "var/lib/berth/images" || rel == "run/berth/locks":
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
