@@ -64,7 +64,7 @@ func TestAttachedInit(t *testing.T) {
 	for name, network := range map[string]string{"plain": "false", "gated": "true"} {
 		l.run("create", name, "--image", tiny(), "--start", "privateNetwork="+network)
 	}
-	const state = `for f in status environ cmdline limits; do echo "$f"; tr '\0' '\n' </proc/1/$f | grep -E '^(Sig(Blk|Ign|Cgt)|CapAmb|Groups|Seccomp|NoNewPrivs|[a-zA-Z_]+=|/|Max)' | grep -vE 'container_uuid|container_host'; done; ls /proc/1/fd`
+	const state = `for f in status environ cmdline limits; do echo "$f"; tr '\0' '\n' </proc/1/$f | grep -E '^(Sig(Ign|Cgt)|CapAmb|Groups|Seccomp|NoNewPrivs|[a-zA-Z_]+=|/|Max)' | grep -vE 'container_uuid|container_host'; done; ls /proc/1/fd`
 	ofInit := func(name string) string {
 		leader := l.status(name).Leader
 		return l.host(strings.ReplaceAll(state, "/proc/1/", fmt.Sprintf("/proc/%d/", leader)))

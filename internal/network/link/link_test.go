@@ -118,7 +118,7 @@ func TestBridge(t *testing.T) {
 		}
 		g.has("ip addr show eth0", v.InnerMAC.String(), "10.9.0."+last+"/24", "fd00:9::"+last+"/64")
 		g.has("ip route; ip -6 route", "default via 10.9.0.1 dev eth0", "default via fd00:9::1 dev eth0")
-		if got := g.run("ip -o addr show tentative | grep -v LOOPBACK || true"); got != "" {
+		if got := g.run("ip -o addr show scope global tentative | grep -v LOOPBACK || true"); got != "" {
 			t.Errorf("addresses that cannot be used yet: %s", got)
 		}
 		if got := host.run("ip -6 addr show " + name); got != "" {
