@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -90,6 +91,20 @@ func TestAttachFails(t *testing.T) {
 		is(l, "the host's network afterwards", l.links(), before)
 		l.run("destroy", "web", "--yes")
 	}
+}
+
+// TestNamedNamespace has guests in a network namespace of somebody else's.
+func TestNamedNamespace(t *testing.T) {
+	l := newLan(t)
+	name := filepath.Base(filepath.Dir(l.root)) + "-e2e"
+	l.host("ip netns add " + name + "; ip -n " + name + " link add only type bridge")
+	t.Cleanup(func() { l.host("ip netns del " + name) })
+	for _, users := range []string{"pick", "no"} {
+		l.run("create", "u"+users, "--image", debian(), "--start", "privateUsers="+users, "networkNamespace=/run/netns/"+name)
+		is(t, "links of "+users, l.in("u"+users, "ip -o link | cut -d: -f2 | tr -d ' '"), "lo\nonly")
+	}
+	l.run("stop", "--all")
+	l.host("ip -n " + name + " link show only")
 }
 
 // TestGuestManagers: a network manager in the guest leaves what berth has set
