@@ -179,6 +179,23 @@ func (g Group) Frozen() bool {
 	return false
 }
 
+// Frozen reports whether the process is in a group that is frozen, or being
+// frozen, itself or with one above it.
+func (h Hierarchies) Frozen(pid int) bool {
+	places, _ := h.places(strconv.Itoa(pid)) // none of one that has ended
+	return slices.ContainsFunc(places, func(p place) bool {
+		if p.v2 {
+			b, _ := os.ReadFile(p.dir + "/cgroup.events")
+			return strings.Contains(string(b), "frozen 1")
+		}
+		if !slices.Contains(p.controllers, "freezer") {
+			return false
+		}
+		b, _ := os.ReadFile(p.dir + "/freezer.state")
+		return strings.HasPrefix(string(b), "FR")
+	})
+}
+
 // Usage reads what the group takes; what the host does not count is 0.
 func (g Group) Usage() container.Usage {
 	var u container.Usage

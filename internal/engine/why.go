@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -131,26 +130,19 @@ func (e *Engine) failedUnits(ctx context.Context, n container.Name) []container.
 
 // ask runs a program in the guest and returns the first 16 KiB that it writes.
 func (e *Engine) ask(ctx context.Context, n container.Name, args ...string) ([]byte, int) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, guest.CodeFailed
-	}
-	defer r.Close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		w.Close()
 		return nil, guest.CodeFailed
 	}
 	defer null.Close()
-	text := make(chan []byte)
-	go func() {
-		b, _ := io.ReadAll(io.LimitReader(r, 16<<10))
-		text <- b
-		_, _ = io.Copy(io.Discard, r)
-	}()
-	code, _ := e.Exec(ctx, n, guest.Command{Args: args, Stdin: null, Stdout: w, Stderr: null})
-	w.Close()
-	return <-text, code
+	code := guest.CodeFailed
+	b, err := listen(16<<10, func(w *os.File) {
+		code, _ = e.Exec(ctx, n, guest.Command{Args: args, Stdin: null, Stdout: w, Stderr: null, Impatient: true})
+	})
+	if err != nil {
+		return nil, guest.CodeFailed
+	}
+	return b, code
 }
 
 // lastConsole are the last lines of the console log.
