@@ -164,9 +164,11 @@ func (b *workbench) visit(ctx context.Context, name string, r *results) (err err
 		return b.runCommand(ctx, host)
 	}
 	for _, suite := range b.suites() {
+		begun := time.Now()
 		if err := b.runOn(ctx, host, r, suite); err != nil {
 			return err
 		}
+		say(name, suite, begun)
 	}
 	return nil
 }
