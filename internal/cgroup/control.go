@@ -55,21 +55,6 @@ func (g Group) SetLimits(l container.Limits) error {
 	return errors.Join(errs...)
 }
 
-// Missing names the limits of l for which the host has no controller; nil
-// where it can hold them all.
-func (h Hierarchies) Missing(l container.Limits) *MissingError {
-	var missing []string
-	for _, s := range settings(l) {
-		if s.set && !h.hasController(s.controller) && !h.hasController(otherIO(s.controller)) {
-			missing = append(missing, "limits."+s.key)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return &MissingError{slices.Compact(missing)}
-}
-
 func (h Hierarchies) hasController(c string) bool {
 	_, ok := h.controller(c)
 	return ok
