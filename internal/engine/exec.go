@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/berth-containers/berth/container"
@@ -35,6 +36,7 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 		return guest.CodeFailed, err
 	}
 	defer g.Close()
+	g.KeepFilters(filepath.Join(e.Paths.Run(n), "filters"))
 	c.Way = e.way(c.Way)
 	code, err := g.Exec(ctx, c)
 	switch {

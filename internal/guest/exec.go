@@ -118,22 +118,11 @@ func (c Command) argv() []string { return append([]string{cmp.Or(c.Name, c.Args[
 func (g *Guest) execDirect(ctx context.Context, c Command, a Account, s *streams) (int, error) {
 	starting, stop := g.whileThawed(ctx)
 	defer stop()
-	read := make(chan error, 1)
-	var filters [][]unix.SockFilter
-	go func() {
-		var err error
-		filters, err = namespace.Filters(starting, g.leader.PID)
-		read <- err
-	}()
-	inner, err := g.command(c, a)
+	inner, err := g.command(starting, c, a)
 	if err != nil {
-		return CodeFailed, g.explain(errors.Join(err, <-read))
-	}
-	defer closeGroups(inner)
-	if err := <-read; err != nil {
 		return CodeFailed, g.explain(err)
 	}
-	inner.Filters = filters
+	defer closeGroups(inner)
 	inner.Stdin, inner.Stdout, inner.Stderr, inner.Terminal = s.in, s.out, s.err, s.terminal
 
 	runtime.LockOSThread() // the program is killed with its parent thread
@@ -156,12 +145,16 @@ func (g *Guest) execDirect(ctx context.Context, c Command, a Account, s *streams
 }
 
 // command is c in the guest's namespaces, without its streams.
-func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
+func (g *Guest) command(ctx context.Context, c Command, a Account) (*namespace.Command, error) {
 	flags, err := g.namespaces()
 	if err != nil {
 		return nil, err
 	}
-	bounding, err := g.bounding()
+	confined, err := g.confinement()
+	if err != nil {
+		return nil, err
+	}
+	filters, err := g.readFilters(ctx, confined.filters)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +163,7 @@ func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
 		return nil, err
 	}
 	return &namespace.Command{
-		Target: g.leader.File(), Flags: flags, Bounding: bounding, Cgroups: tasks, CgroupDir: group,
+		Target: g.leader.File(), Flags: flags, Bounding: confined.bounding, Filters: filters, Cgroups: tasks, CgroupDir: group,
 		UID: a.UID, GID: a.GID, Groups: a.Groups, Dir: c.Dir, Env: c.Env, NewSession: true,
 		File: c.File, Paths: candidates(c.Args[0]), Args: c.argv(),
 	}, nil
