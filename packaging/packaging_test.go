@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,7 +69,7 @@ func TestRecipe(t *testing.T) {
 }
 
 // TestSettings holds that the file of settings sets nothing, and that the
-// example in it is a declaration.
+// examples in it are settings and a declaration.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile("berth.yaml")
@@ -85,8 +86,16 @@ func TestSettings(t *testing.T) {
 			example.WriteString(text)
 		}
 	}
-	d, err := declare.ParseYAML(strings.NewReader(example.String()), "/etc/berth/containers/x.yaml")
+	settings, containers, _ := strings.Cut(example.String(), "containers:\n")
+	set, err := declare.ParseSettings(strings.NewReader(settings), "/etc/berth/berth.yaml")
+	if err != nil || set.Network.Bridge == "" || set.Ingress.Email == "" {
+		t.Errorf("%+v, %v in\n%s", set, err, settings)
+	}
+	d, err := declare.ParseYAML(strings.NewReader("containers:\n"+containers), "/etc/berth/containers/x.yaml")
 	if err != nil || len(d.Containers) != 1 {
-		t.Errorf("%v in\n%s", err, example.String())
+		t.Errorf("%v in\n%s", err, containers)
+	}
+	if set, err := declare.ParseSettings(bytes.NewReader(b), "/etc/berth/berth.yaml"); err != nil || set != (declare.Settings{}) {
+		t.Errorf("the file sets %+v, %v", set, err)
 	}
 }

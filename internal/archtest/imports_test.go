@@ -12,7 +12,7 @@ import (
 var levels = [][]string{
 	{"container", "internal/plain"},
 	{"internal/boot"},
-	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit", "internal/network/link", "internal/network/firewall"},
+	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit", "internal/network/link", "internal/network/firewall", "internal/network/survey"},
 	{"internal/sysctl"},
 	{"internal/inotify", "internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise", "internal/network"},
 	{"internal/image", "internal/transfer", "internal/journal"},
@@ -34,6 +34,7 @@ var only = map[string][]string{
 	"internal/process":          {},
 	"internal/network/firewall": {},
 	"internal/network/link":     {},
+	"internal/network/survey":   {},
 	"internal/namespace":        {},
 	"internal/sysctl":           {"internal/state"},
 	"internal/unit":             {},

@@ -20,6 +20,8 @@ type Lease struct {
 	Aliases []string `json:"aliases,omitempty"`
 	// AllowHost are the ports of the host that the guest may use besides DNS.
 	AllowHost []container.HostPort `json:"allowHost,omitempty"`
+	// Ingress are the names for which the host answers HTTP for the guest.
+	Ingress []container.Ingress `json:"ingress,omitempty"`
 	// Attached is set when everything is in place.
 	Attached bool `json:"attached,omitempty"`
 }

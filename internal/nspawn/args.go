@@ -59,6 +59,9 @@ func Args(c Config) []string {
 	if c.Spec.PrivateNetwork {
 		a.flag("--private-network")
 	}
+	if c.Spec.NetworkNamespace != "" {
+		a.set("--network-namespace-path", c.Spec.NetworkNamespace)
+	}
 	a.mounts(c)
 	a.rights(c)
 	for _, k := range slices.Sorted(maps.Keys(c.Spec.Environment)) {

@@ -34,7 +34,8 @@ containers:
 	}
 	declare("front", 100, "hello")
 	r := b.run("plan", "-f", "berth.yaml")
-	is(t, "plan", r.out, "k: create, start\n")
+	is(t, "plan", r.out, "k: create, start\n    note: on the host's network and with users of its own, the guest cannot listen on ports below 1024: "+
+		"set privateNetwork: true and forwardPorts, or privateUsers: no\n")
 	is(t, "stderr of plan", r.err, "")
 	is(t, "containers after plan", b.out("ls", "-q"), "")
 	r = b.run("apply", "-f", "berth.yaml")
@@ -215,7 +216,7 @@ func TestRecreate(t *testing.T) {
 func TestUnsupported(t *testing.T) {
 	t.Parallel()
 	b := newBerth(t)
-	b.declare("containers: { a: { image: \"$TINY\" }, k: { image: \"$TINY\", privateNetwork: true, hostAddress: 10.0.0.1, healthCheck: { tcp: \":80\" } } }")
+	b.declare("containers: { a: { image: \"$TINY\" }, k: { image: \"$TINY\", privateNetwork: true, healthCheck: { tcp: \":80\" } } }")
 	for _, args := range []string{"plan -f berth.yaml", "up", "create x --image " + tiny() + " healthCheck.tcp=:80"} {
 		r := b.try(strings.Fields(args)...)
 		if r.code == 0 {
