@@ -56,7 +56,7 @@ func (s surroundings) compare(dir string) error {
 }
 
 // leftovers are what a root without containers should not have: cgroups,
-// mounts, processes, and files but for images and locks.
+// mounts, processes, and files but for images, locks and chosen subnets.
 func leftovers(root string) []string {
 	var out []string
 	for _, d := range cgroups(root) {

@@ -97,6 +97,9 @@ func (s *Supervisor) stopSoon(ctx context.Context, n container.Name) error {
 // gone removes what a guest that has ended for good had on the host. The
 // control group of its unit is still there.
 func (s *Supervisor) gone(n container.Name) error {
+	if err := s.detach(context.Background(), n); err != nil {
+		return err
+	}
 	return errors.Join(state.RemoveTree(s.Paths.Run(n)), inotify.Restore(s.Cgroups, 1))
 }
 
