@@ -11,9 +11,9 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
-	"github.com/berth-containers/berth/internal/network/firewall"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/namespace"
+	"github.com/berth-containers/berth/internal/network/firewall"
 )
 
 func (e *Engine) checkKernel() []container.Finding {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -37,7 +38,16 @@ type leftover struct {
 }
 
 func (e *Engine) leftovers() []leftover {
-	return append(e.directories(), e.runtimes()...)
+	return append(append(e.directories(), e.runtimes()...), e.namesLeft()...)
+}
+
+// namesLeft is what a process for names left that nobody needs any more.
+func (e *Engine) namesLeft() []leftover {
+	what := names.Leftovers(e.Paths, e.cgroups)
+	if what == "" {
+		return nil
+	}
+	return []leftover{{what: what, remove: func(context.Context) (bool, error) { return names.Sweep(e.Paths, e.cgroups) }}}
 }
 
 // directories are containers half made and half removed.
@@ -63,9 +73,9 @@ func nameOf(dir string) container.Name {
 
 // runtimes are cgroups and runtime directories of containers that do not run.
 func (e *Engine) runtimes() []leftover {
-	names, _ := e.supervisor.Kept()
+	kept, _ := e.supervisor.Kept()
 	var out []leftover
-	for _, n := range names {
+	for _, n := range kept {
 		if obs, err := e.supervisor.Observe(n); err != nil || obs.State.Alive() && !e.orphan(n) {
 			continue
 		}
