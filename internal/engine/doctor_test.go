@@ -13,6 +13,7 @@ import (
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // has asserts one of the findings, with a remedy unless all is well.
@@ -60,6 +61,7 @@ func TestFindingsOfParts(t *testing.T) {
 // registrar is a supervisor for systemd, as far as systemd-machined goes.
 type registrar struct {
 	supervisor
+	supervise.Native
 	load, active string
 	err          error
 }

@@ -53,7 +53,7 @@ func (e *Engine) locate(n container.Name) (supervise.Observation, error) {
 // way is how a program gets into a guest: as it is asked for, and otherwise as
 // the supervisor has it.
 func (e *Engine) way(asked guest.Way) guest.Way {
-	if r, ok := e.supervisor.(supervise.UnitRunner); asked != guest.Either || ok && r.RunsUnits() {
+	if _, ok := e.supervisor.(supervise.Native); asked != guest.Either || ok {
 		return asked
 	}
 	return guest.Direct

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -13,8 +15,8 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/plain"
-	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // Why tells why a container is as it is, the most likely cause of trouble
@@ -85,16 +87,18 @@ func rank(k container.CauseKind) int {
 // nspawnCause is what systemd-nspawn complained of, unless that is the reason
 // already.
 func (e *Engine) nspawnCause(s container.Status) []container.Cause {
-	w, ok := e.supervisor.(supervise.Witness)
-	if !ok || s.State == container.Stopped {
+	if s.State == container.Stopped {
 		return nil
 	}
-	said, err := w.Said(s.Name)
+	said, err := os.ReadFile(e.Paths.Stderr(s.Name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return []container.Cause{cause(container.CauseNspawn, "what systemd-nspawn said is not known: "+err.Error())}
 	}
 	var lines []string
-	for _, l := range said {
+	for _, l := range nspawn.Complaints(said) {
 		if l = plain.Text(l); !strings.Contains(s.Reason, l) {
 			lines = append(lines, l)
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -29,10 +28,6 @@ const (
 	poweredOff
 	rebooted
 )
-
-// rebootStatus is systemd-nspawn's exit status for a guest that wants to be
-// started again.
-const rebootStatus = 133
 
 // stuckAfter is how long a guest that is to be killed may still be starting.
 const stuckAfter = 5 * time.Second
@@ -84,14 +79,15 @@ func (h *shim) say(word string) { fmt.Fprintln(h.report, word) }
 
 // start is a systemd-nspawn that has been started, or why not.
 type start struct {
-	cmd *exec.Cmd
-	err error
+	cmd  *exec.Cmd
+	gate func() // ends the service at the guest's gate
+	err  error
 }
 
 // launch starts systemd-nspawn in the guest's cgroup, and in a mount namespace
 // of its own with the guest's root.
 func (h *shim) launch(notify string, console *os.File, lost string) (s start) {
-	stderr, err := os.OpenFile(h.stderrFile(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	stderr, err := os.OpenFile(h.Paths.Stderr(h.name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return start{err: err}
 	}
@@ -103,12 +99,15 @@ func (h *shim) launch(notify string, console *os.File, lost string) (s start) {
 		}
 		s.cmd = &exec.Cmd{Path: c.Path, Args: c.Args, Env: c.Env, Dir: "/", Stdout: console, Stderr: stderr}
 		s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		return h.guestGroup(h.name).Start(s.cmd)
+		s.gate = h.admit(c)
+		if err := h.guestGroup(h.name).Start(s.cmd); err != nil {
+			s.gate()
+			return err
+		}
+		return nil
 	})
 	return s
 }
-
-func (h *shim) stderrFile() string { return filepath.Join(h.Paths.Run(h.name), stderrName) }
 
 // stay hears from the guest and the owner until the guest ends.
 func (h *shim) stay(started <-chan start, n *notify) ending {
@@ -127,6 +126,7 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 			if s.err != nil {
 				return ending{reason: s.err}
 			}
+			defer s.gate()
 			if cmd = s.cmd; patience != nil {
 				patience = nil
 				h.killGuest(cmd)
@@ -203,7 +203,7 @@ func (h *shim) judge(err error, late bool) (how, error) {
 		return failed, fmt.Errorf("%w: the guest did not say READY=1 within %v", container.ErrNotReady, h.rec.Spec.TimeoutStartSec)
 	case err == nil:
 		return poweredOff, nil
-	case errors.As(err, &exit) && exit.ExitCode() == rebootStatus:
+	case errors.As(err, &exit) && exit.ExitCode() == nspawn.RebootStatus:
 		return rebooted, nil
 	case errors.As(err, &exit) && exit.ExitCode() < 0:
 		return failed, fmt.Errorf("systemd-nspawn was ended by %v", exit.Sys().(syscall.WaitStatus).Signal())
@@ -216,7 +216,7 @@ func (h *shim) judge(err error, late bool) (how, error) {
 
 // lastWords is what the container's process said on its error stream.
 func (h *shim) lastWords() string {
-	b, err := os.ReadFile(h.stderrFile())
+	b, err := os.ReadFile(h.Paths.Stderr(h.name))
 	if err != nil {
 		return ""
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/inotify"
+	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -26,13 +28,9 @@ type ending struct {
 	ran      time.Duration
 }
 
-// rebootStatus is systemd-nspawn's exit status for a guest that wants to be
-// started again.
-const rebootStatus = "133"
-
 // rebooted and poweredOff are ends that the guest wanted. Where it never was
 // ready, systemd misses READY=1, and calls that a breach of the protocol.
-func (e *ending) rebooted() bool { return e.status == rebootStatus && e.wanted() }
+func (e *ending) rebooted() bool { return e.status == strconv.Itoa(nspawn.RebootStatus) && e.wanted() }
 
 func (e *ending) poweredOff() bool { return e.status == "0" && e.wanted() }
 
@@ -46,11 +44,15 @@ func (s *Supervisor) Settle(ctx context.Context, n container.Name) error {
 	if err != nil {
 		return err
 	}
+	now, err := s.some(ctx, s.unit(n))
+	if err != nil {
+		return err
+	}
 	t, err := readTally(s.tallyFile(n))
 	if err != nil {
 		return err
 	}
-	e := endingOf(props, s.hasJobOf(n, "stop", "restart", "try-restart"))
+	e := endingOf(props, hasJobOf(now, "stop", "restart", "try-restart"))
 	t.Ready = t.Ready || e.ready
 	switch {
 	case e.rebooted() && !e.stopping:
@@ -96,6 +98,9 @@ func (s *Supervisor) stopSoon(ctx context.Context, n container.Name) error {
 // gone removes what a guest that has ended for good had on the host. The
 // control group of its unit is still there.
 func (s *Supervisor) gone(n container.Name) error {
+	if err := network.Detach(context.Background(), s.Paths, n); err != nil {
+		return err
+	}
 	return errors.Join(state.RemoveTree(s.Paths.Run(n)), inotify.Restore(s.Cgroups, 1))
 }
 
@@ -132,7 +137,7 @@ func (s *Supervisor) reason(n container.Name, e ending) string {
 		}
 		return fmt.Sprintf("%v: the guest did not say READY=1 within %s", container.ErrNotReady, limit)
 	}
-	if b, err := os.ReadFile(stderrFile(s.Paths, n)); err == nil && e.result == "exit-code" {
+	if b, err := os.ReadFile(s.Paths.Stderr(n)); err == nil && e.result == "exit-code" {
 		if words := nspawn.LastWords(b); words != "" {
 			return words
 		}
