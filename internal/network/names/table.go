@@ -52,7 +52,8 @@ func places(l network.Lease) []place {
 
 // reach gives the addresses of a guest that others on a network can use: those
 // on the same one, and else, unless it is isolated, those that the host can
-// lead to. The name "" is the host's own place: it reaches all.
+// lead to. The name "" is the host's own place: it reaches all. One that is no
+// network is a place that is not isolated.
 func (t table) reach(l network.Lease, from string) []netip.Addr {
 	var same, others []netip.Addr
 	for _, p := range places(l) {
@@ -127,7 +128,38 @@ func (t table) endpoints(index devices) map[dns.Endpoint]dns.Audience {
 			out[dns.Endpoint{Address: g.Addr(), Device: loopbackDevice, Index: 1}] = dns.Audience{Host: own}
 		}
 	}
+	t.pointEndpoints(out, own, index)
 	return out
+}
+
+// onPoint is where guests are whose link is to the host alone. No network has
+// such a name.
+const onPoint = "\x00point"
+
+// pointEndpoints adds the host's addresses on links to one guest alone.
+func (t table) pointEndpoints(out map[dns.Endpoint]dns.Audience, own *dns.View, index devices) {
+	var view *dns.View
+	for _, l := range t.leases {
+		for _, link := range l.Links {
+			if link.Kind != network.Point || len(link.HostAddresses) == 0 {
+				continue
+			}
+			veth := index(link.Host)
+			if veth == 0 {
+				continue // not made yet
+			}
+			if view == nil {
+				view = dns.NewView(t.hostsFor(onPoint), t.subnets())
+			}
+			a := dns.Audience{View: view, Host: own}
+			for _, p := range link.Addresses {
+				a.Clients = append(a.Clients, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
+			}
+			for _, g := range link.HostAddresses {
+				out[dns.Endpoint{Address: g.Addr(), Device: link.Host, Index: veth}] = a
+			}
+		}
+	}
 }
 
 // dhcpNetworks are those that give addresses by DHCP.

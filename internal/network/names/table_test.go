@@ -41,6 +41,7 @@ func TestReach(t *testing.T) {
 	for from, want := range map[string]string{
 		"a":     "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.1.0.3] locked-too[10.2.0.4] point[192.168.9.2] ",
 		"b":     "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.2.0.3] locked-too[10.2.0.4] point[192.168.9.2] ",
+		onPoint: "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.1.0.3 10.2.0.3] locked-too[10.2.0.4] point[192.168.9.2] ",
 		"alone": "locked[10.3.0.2] locked-too[10.3.0.3] ",
 		"": "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.1.0.3 10.2.0.3] locked[10.3.0.2] " +
 			"locked-too[10.3.0.3 10.2.0.4] point[192.168.9.2] ",
@@ -103,5 +104,28 @@ func TestDHCP(t *testing.T) {
 	}
 	if got := tab.dhcpNetworks(func(string) int { return 0 }); len(got) > 0 {
 		t.Errorf("without a bridge: %v", got)
+	}
+}
+
+// TestEndpoints has a guest on a network, and one on a link to the host alone.
+func TestEndpoints(t *testing.T) {
+	t.Parallel()
+	tab := table{
+		networks: map[string]network.Network{"a": {Name: "a", Bridge: "br", Subnet: netip.MustParsePrefix("10.1.0.0/24"), Subnet6: netip.MustParsePrefix("fd01::/64")}},
+		leases: []network.Lease{
+			{Name: "x", Links: []network.Link{{Kind: network.Bridged, Network: "a", Addresses: addresses("10.1.0.2/24")}}},
+			{Name: "y", Links: []network.Link{{Kind: network.Point, Host: "ve-y", Addresses: addresses("10.7.0.2/24"), HostAddresses: addresses("10.7.0.1/24")}}},
+		},
+	}
+	got := map[string]string{}
+	for e, a := range tab.endpoints(func(name string) int { return map[string]int{"br": 3, "ve-y": 4}[name] }) {
+		got[fmt.Sprint(e.Address, " ", e.Device, " ", e.Index)] = fmt.Sprint(a.Clients)
+	}
+	want := map[string]string{"10.1.0.1 br 3": "[10.1.0.0/24 fd01::/64]", "fd01::1 br 3": "[10.1.0.0/24 fd01::/64]", "10.1.0.1 lo 1": "[]", "fd01::1 lo 1": "[]", "10.7.0.1 ve-y 4": "[10.7.0.2/32]"}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v\nnot\n%v", got, want)
+	}
+	if got := tab.endpoints(func(string) int { return 0 }); len(got) > 0 {
+		t.Errorf("before there are links: %v", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -60,23 +61,34 @@ SystemCallFilter=@system-service
 `
 }
 
-// EnsureNames has a process serve names, unless one does already or no lease
+// ensureNames has a process serve names, unless one does already or no lease
 // needs it, and returns when it serves. systemd starts it again when it ends.
-func (s *Supervisor) EnsureNames(ctx context.Context) error {
+func ensureNames(ctx context.Context, paths state.Paths) error {
+	if !names.Needed(paths) || names.Runs(paths) {
+		return nil
+	}
+	h, err := cgroup.Mounted()
+	if err != nil {
+		return err
+	}
+	s, err := New(ctx, paths, h)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	for names.Needed(s.Paths) && !names.Runs(s.Paths) {
+	for names.Needed(paths) && !names.Runs(paths) {
 		if err := s.startNames(ctx); err != nil {
-			return fmt.Errorf("start %s: %w", NamesUnit(s.Paths), err)
+			return fmt.Errorf("start %s: %w", NamesUnit(paths), err)
 		}
-		if names.Runs(s.Paths) {
+		if names.Runs(paths) {
 			return nil
 		}
 		// It was just ending, and systemd has not seen it.
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("start %s: %w", NamesUnit(s.Paths), context.Cause(ctx))
+			return fmt.Errorf("start %s: %w", NamesUnit(paths), context.Cause(ctx))
 		}
 	}
 	return nil
