@@ -172,7 +172,8 @@ func byContent(program []byte) Kind {
 	return Unknown
 }
 
-// UpdatePending reports whether systemd in the root dir will install an update
+// UpdatePending reports whether systemd in the root dir, or in one to which an
+// overlay has dir as its upper layer, will install an update
 // before anything else and then reboot, which may take many minutes; see
 // systemd.offline-updates(7).
 func UpdatePending(dir string) bool {
@@ -186,8 +187,13 @@ func UpdatePending(dir string) bool {
 			Flags:   unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, // it may lead nowhere
 			Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 		})
-		if err == nil {
-			unix.Close(fd)
+		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(fd, &st)
+		unix.Close(fd)
+		if err == nil && st.Mode&unix.S_IFMT != unix.S_IFCHR { // that is how an overlay removes a file
 			return true
 		}
 	}

@@ -158,6 +158,13 @@ func TestUpdatePending(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+	upper := t.TempDir()
+	if err := unix.Mknod(filepath.Join(upper, "system-update"), unix.S_IFCHR, 0); err != nil {
+		t.Fatal(err)
+	}
+	if UpdatePending(upper) {
+		t.Error("an overlay has removed the mark")
+	}
 }
 
 // FuzzProgram holds that no file of a guest does harm when it is looked at.

@@ -68,7 +68,7 @@ func (e *Engine) checkInit() []container.Finding {
 // checkMachined asks whether machinectl and its like can see guests.
 func (e *Engine) checkMachined(ctx context.Context) []container.Finding {
 	const check, loss = "machined", ": machinectl and systemctl -M do not see guests; everything else works"
-	r, ok := e.supervisor.(supervise.Registrar)
+	r, ok := e.supervisor.(supervise.Native)
 	if !ok {
 		return finding(check, container.Good, "not used: the embedded supervisor registers no guests", "")
 	}

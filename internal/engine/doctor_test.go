@@ -10,6 +10,7 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // has asserts one of the findings, with a remedy unless all is well.
@@ -57,6 +58,7 @@ func TestFindingsOfParts(t *testing.T) {
 // registrar is a supervisor for systemd, as far as systemd-machined goes.
 type registrar struct {
 	supervisor
+	supervise.Native
 	load, active string
 	err          error
 }

@@ -37,8 +37,7 @@ type Engine struct {
 type supervisor interface {
 	supervise.Supervisor
 	supervise.Killer
-	supervise.Freezer
-	supervise.Limiter
+	supervise.Grouper
 	supervise.Recorder
 	supervise.Keeper
 }

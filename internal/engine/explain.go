@@ -68,7 +68,7 @@ func (e *Engine) explain(x *container.Explanation, k container.Key, version int)
 
 // carried is what the supervisor has systemd do for a key.
 func (e *Engine) carried(key string) (supervise.Carried, bool) {
-	c, ok := e.supervisor.(supervise.Carrier)
+	c, ok := e.supervisor.(supervise.Native)
 	if !ok {
 		return supervise.Carried{}, false
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/berth-containers/berth/internal/plain"
 	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
-	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // aftermath is how long before a container's end something counts as a likely
@@ -40,14 +39,11 @@ func (e *Engine) incidentsOf(all []host.Incident, s container.Status, rec *state
 	} else if s.Since.IsZero() {
 		return nil
 	}
-	group := ""
-	if w, ok := e.supervisor.(supervise.Grouper); ok {
-		group = w.GroupPath(s.Name)
-	}
+	group := e.supervisor.GroupPath(s.Name)
 	base := launch.UIDBase(rec)
 	var out []host.Incident
 	for _, i := range all {
-		byGroup := group != "" && strings.Contains(i.Group+"/", group+"/")
+		byGroup := strings.Contains(i.Group+"/", group+"/")
 		byUser := i.Group == "" && base != 0 && i.UID >= base && i.UID-base < container.IDRange
 		if (byGroup || byUser) && !i.At.Before(since) {
 			out = append(out, i)

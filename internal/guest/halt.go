@@ -18,6 +18,9 @@ func (g *Guest) Halt(ctx context.Context, i boot.Init) (heard bool, err error) {
 	return heard, g.leader.Signal(i.HaltSignal())
 }
 
+// Await waits until the guest's init has ended, which is no error.
+func (g *Guest) Await(ctx context.Context) error { return g.leader.Await(ctx) }
+
 // haltBy runs a program of the guest that passes the wish on to its init.
 func (g *Guest) haltBy(ctx context.Context, command []string) (heard bool, err error) {
 	if own, err := ownRoot(g.root); err != nil || !own {

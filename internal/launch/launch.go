@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/host"
@@ -40,20 +38,9 @@ type Command struct {
 	Path string
 	Args []string // with the program's name in front
 	Env  []string // KEY=VALUE, and nothing else of the caller's
-}
-
-// Run becomes systemd-nspawn for the container n; it returns only with an
-// error. See Assemble for what it needs.
-func Run(paths state.Paths, n container.Name, o Options) error {
-	rec, err := state.ReadRecord(paths.Container(n))
-	if err != nil {
-		return err
-	}
-	c, err := Assemble(paths, rec, o)
-	if err != nil {
-		return err
-	}
-	return unix.Exec(c.Path, c.Args, c.Env)
+	// Updates says that the guest installs an update while it boots, which may
+	// take long.
+	Updates bool
 }
 
 // Assemble puts the container's root together in the mount namespace of the
@@ -74,7 +61,7 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 	if err != nil {
 		return Command{}, err
 	}
-	mounted, err := mount(root, o.Register)
+	mounted, err := mount(root, paths.Machine(rec.Name), o.Register)
 	if err != nil {
 		return Command{}, err
 	}
@@ -94,27 +81,32 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 		return Command{}, err
 	}
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
-	if err := extend(launched, o.Notify); err != nil {
-		return Command{}, err
-	}
-	return Command{Path: program.Path, Args: append([]string{program.Path}, nspawn.Args(c)...), Env: environment(o.Notify)}, nil
+	return Command{Path: program.Path, Args: append([]string{program.Path}, nspawn.Args(c)...), Env: environment(o.Notify), Updates: launched.Updates}, nil
 }
 
 // mount puts root together where the host does not see it.
-func mount(root rootfs.Root, registers bool) (rootfs.Mounted, error) {
+func mount(root rootfs.Root, machine string, registers bool) (rootfs.Mounted, error) {
 	if err := rootfs.Isolate(); err != nil {
 		return rootfs.Mounted{}, err
 	}
-	if !registers {
-		// For systemd-machined alone; a killed nspawn leaves it behind.
-		if err := rootfs.Hide("/run/systemd/nspawn"); err != nil {
-			return rootfs.Mounted{}, err
-		}
+	if err := makeRoom(machine, registers); err != nil {
+		return rootfs.Mounted{}, err
 	}
 	if err := os.MkdirAll(root.Dir, 0o700); err != nil {
 		return rootfs.Mounted{}, err
 	}
 	return root.Mount()
+}
+
+// makeRoom takes away what a systemd-nspawn that was killed left on the host for a
+// machine of this name, which does not run: another one refuses to start then.
+func makeRoom(machine string, registers bool) error {
+	const shared = "/run/systemd/nspawn" // with systemd-machined alone
+	if !registers {
+		return rootfs.Hide(shared)
+	}
+	// The one until version 260, the other since.
+	return rootfs.Uncover(filepath.Join(shared, "unix-export", machine), filepath.Join(shared, machine, "unix-export"))
 }
 
 // UIDBase is the host's number of the guest's root under r, or 0 where the

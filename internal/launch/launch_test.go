@@ -132,14 +132,6 @@ func TestOwned(t *testing.T) {
 	}
 }
 
-func TestRunErrors(t *testing.T) {
-	t.Parallel()
-	p := state.Paths{Root: t.TempDir()}
-	if err := Run(p, "web", Options{}); !errors.Is(err, container.ErrNotFound) {
-		t.Errorf("a container that there is not: %v", err)
-	}
-}
-
 // TestEnvironment lets nothing of the caller's through but the place for
 // READY=1.
 func TestEnvironment(t *testing.T) {

@@ -10,6 +10,10 @@ import (
 	"github.com/berth-containers/berth/internal/boot"
 )
 
+// RebootStatus is the exit status of systemd-nspawn whose guest wants to be
+// started again.
+const RebootStatus = 133
+
 // Config is what systemd-nspawn has to be told.
 type Config struct {
 	Version   int    // of systemd-nspawn, such as 252

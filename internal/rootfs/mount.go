@@ -72,6 +72,19 @@ func Hide(dir string) error {
 	return nil
 }
 
+// Uncover unmounts what is mounted on these directories, in this mount
+// namespace. Those that are none, or nothing is on, are left alone.
+func Uncover(dirs ...string) error {
+	var errs []error
+	for _, dir := range dirs {
+		err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		if err != nil && err != unix.EINVAL && err != unix.ENOENT {
+			errs = append(errs, fmt.Errorf("unmount %s: %w", dir, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Mount assembles r. On an error the mounts made so far stay until the mount
 // namespace ends.
 func (r Root) Mount() (Mounted, error) {

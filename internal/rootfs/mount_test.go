@@ -220,3 +220,24 @@ func TestUnfitChanges(t *testing.T) {
 		return nil
 	})
 }
+
+// TestUncover takes away what others mounted, where there is something.
+func TestUncover(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	isolated(t, func() error {
+		if err := Hide(dir); err != nil {
+			return err
+		}
+		for range 2 {
+			if err := Uncover(dir, filepath.Join(dir, "missing")); err != nil {
+				return err
+			}
+			if _, err := os.Stat(filepath.Join(dir, "file")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -36,6 +36,10 @@ func (p Paths) Run(n container.Name) string {
 	return filepath.Join(p.Runs(), string(n))
 }
 
+// Stderr is what berth and systemd-nspawn complained of in the container's run,
+// while it lasts. It is apart from the guest's console.
+func (p Paths) Stderr(n container.Name) string { return filepath.Join(p.Run(n), "stderr") }
+
 // Runs holds the runtime directories of all containers.
 func (p Paths) Runs() string { return filepath.Join(p.Runtime(), "containers") }
 

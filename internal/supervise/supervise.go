@@ -33,51 +33,34 @@ type Killer interface {
 	Kill(ctx context.Context, n container.Name) error
 }
 
-// Freezer is a Supervisor that can stop and continue time for a guest.
-type Freezer interface {
+// Grouper is a Supervisor that has a control group for each guest that runs.
+type Grouper interface {
 	// Freeze pauses a running guest, or resumes it.
 	Freeze(n container.Name, on bool) error
-}
-
-// Limiter is a Supervisor that can bound, and measure, what a guest takes.
-type Limiter interface {
 	// SetLimits makes l the limits of the running guest.
 	SetLimits(n container.Name, l container.Limits) error
 	// Usage is what the running guest takes; zero for one that does not run.
 	Usage(n container.Name) container.Usage
+	// GroupPath is the cgroup of the container, such as "/berth/web", as the
+	// kernel has it, or the end of it.
+	GroupPath(n container.Name) string
 }
 
-// Carrier is a Supervisor that has systemd carry out keys of a spec.
-type Carrier interface {
-	// Carries says what systemd has for a key, if it has something.
+// Native is a Supervisor whose guests are units of the machine's own systemd.
+// What users know from systemd-run and machinectl is how programs get into
+// them: as units of the guests' own systemd, where nothing else is asked for.
+type Native interface {
+	// Carries says what systemd has for a key of a spec, if it has something.
 	Carries(key string) (Carried, bool)
+	// Machined are the LoadState and ActiveState of systemd-machined, in the
+	// words of org.freedesktop.systemd1(5).
+	Machined(ctx context.Context) (load, active string, err error)
 }
 
 // Carried is what carries out a key.
 type Carried struct {
 	By    string // for people, such as "DeviceAllow= of its unit"
 	Since int    // the first systemd that has it
-}
-
-// Registrar is a Supervisor that makes guests known to systemd-machined.
-type Registrar interface {
-	// Machined are the LoadState and ActiveState of systemd-machined, in the
-	// words of org.freedesktop.systemd1(5).
-	Machined(ctx context.Context) (load, active string, err error)
-}
-
-// Witness is a Supervisor that keeps what systemd-nspawn itself complained of
-// apart from what the guest writes.
-type Witness interface {
-	// Said are the complaints of the container's run, while it lasts.
-	Said(n container.Name) ([]string, error)
-}
-
-// Grouper is a Supervisor that knows the control groups of containers.
-type Grouper interface {
-	// GroupPath is the cgroup of the container, such as "/berth/web", as the
-	// kernel has it, or the end of it.
-	GroupPath(n container.Name) string
 }
 
 // Installer is a Supervisor that has parts to install on the machine, so that
@@ -89,13 +72,6 @@ type Installer interface {
 	Uninstall(ctx context.Context) ([]string, error)
 	// Installed reports whether they are in place.
 	Installed() bool
-}
-
-// UnitRunner is a Supervisor on whose hosts programs get into guests as units
-// of the guests' own systemd, where that is asked for nothing else.
-type UnitRunner interface {
-	// RunsUnits reports whether they do.
-	RunsUnits() bool
 }
 
 // Locator is a Supervisor that finds a guest faster than by Observe.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -29,10 +28,6 @@ const (
 	poweredOff
 	rebooted
 )
-
-// rebootStatus is systemd-nspawn's exit status for a guest that wants to be
-// started again.
-const rebootStatus = 133
 
 // stuckAfter is how long a guest that is to be killed may still be starting.
 const stuckAfter = 5 * time.Second
@@ -91,7 +86,7 @@ type start struct {
 // launch starts systemd-nspawn in the guest's cgroup, and in a mount namespace
 // of its own with the guest's root.
 func (h *shim) launch(notify string, console *os.File, lost string) (s start) {
-	stderr, err := os.OpenFile(h.stderrFile(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	stderr, err := os.OpenFile(h.Paths.Stderr(h.name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return start{err: err}
 	}
@@ -107,8 +102,6 @@ func (h *shim) launch(notify string, console *os.File, lost string) (s start) {
 	})
 	return s
 }
-
-func (h *shim) stderrFile() string { return filepath.Join(h.Paths.Run(h.name), stderrName) }
 
 // stay hears from the guest and the owner until the guest ends.
 func (h *shim) stay(started <-chan start, n *notify) ending {
@@ -203,7 +196,7 @@ func (h *shim) judge(err error, late bool) (how, error) {
 		return failed, fmt.Errorf("%w: the guest did not say READY=1 within %v", container.ErrNotReady, h.rec.Spec.TimeoutStartSec)
 	case err == nil:
 		return poweredOff, nil
-	case errors.As(err, &exit) && exit.ExitCode() == rebootStatus:
+	case errors.As(err, &exit) && exit.ExitCode() == nspawn.RebootStatus:
 		return rebooted, nil
 	case errors.As(err, &exit) && exit.ExitCode() < 0:
 		return failed, fmt.Errorf("systemd-nspawn was ended by %v", exit.Sys().(syscall.WaitStatus).Signal())
@@ -216,7 +209,7 @@ func (h *shim) judge(err error, late bool) (how, error) {
 
 // lastWords is what the container's process said on its error stream.
 func (h *shim) lastWords() string {
-	b, err := os.ReadFile(h.stderrFile())
+	b, err := os.ReadFile(h.Paths.Stderr(h.name))
 	if err != nil {
 		return ""
 	}

@@ -17,14 +17,7 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/inotify"
 	"github.com/berth-containers/berth/internal/state"
-)
-
-// The pauses between restarts after failures double from the first to the
-// last; a guest that ran for longer than stable starts over.
-const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = time.Minute
-	stable     = time.Minute
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // shim is the process beside one container.
@@ -111,7 +104,7 @@ func (h *shim) leave() error {
 // supervise runs the guest until it ends for good, and says why if that was
 // not wanted.
 func (h *shim) supervise() error {
-	pause := firstPause
+	inARow := 0 // failures
 	for first := true; ; first = false {
 		begun := time.Now()
 		end := h.runOnce()
@@ -132,16 +125,16 @@ func (h *shim) supervise() error {
 		case first && !end.wasReady:
 			return end.reason
 		}
-		if time.Since(begun) > stable {
-			pause = firstPause
+		if time.Since(begun) > supervise.Stable {
+			inARow = 0
 		}
+		inARow++
 		h.status.Restarts++
 		h.status.Leader = 0
 		h.setState(container.Restarting, end.reason.Error())
-		if stop := h.sleep(pause); stop {
+		if stop := h.sleep(supervise.Pause(inARow)); stop {
 			return nil
 		}
-		pause = min(2*pause, lastPause)
 	}
 }
 

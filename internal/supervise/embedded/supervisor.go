@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -24,7 +23,7 @@ import (
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
-// Supervisor implements supervise.Supervisor, Killer, Freezer, Limiter and
+// Supervisor implements supervise.Supervisor, Killer, Grouper, Recorder and
 // Keeper.
 type Supervisor struct {
 	Paths state.Paths
@@ -44,6 +43,11 @@ func New(paths state.Paths, h cgroup.Hierarchies) *Supervisor {
 // group holds a container's shim and, below it, the guest.
 func (s *Supervisor) group(n container.Name) cgroup.Group {
 	return s.Cgroups.Group(s.Paths.Instance()).Child(string(n))
+}
+
+// GroupPath implements supervise.Grouper.
+func (s *Supervisor) GroupPath(n container.Name) string {
+	return "/" + s.Paths.Instance() + "/" + string(n)
 }
 
 func (s *Supervisor) shimGroup(n container.Name) cgroup.Group { return s.group(n).Child("shim") }
@@ -177,10 +181,10 @@ func (s *Supervisor) clean(n container.Name) error {
 	return nil
 }
 
-// Freeze implements supervise.Freezer.
+// Freeze implements supervise.Grouper.
 func (s *Supervisor) Freeze(n container.Name, on bool) error { return s.guestGroup(n).Freeze(on) }
 
-// SetLimits implements supervise.Limiter. As at a start, a limit that the host
+// SetLimits implements supervise.Grouper. As at a start, a limit that the host
 // cannot hold is something the guest goes without, not an error.
 func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
 	lost, err := setLimits(s.guestGroup(n), l)
@@ -254,20 +258,5 @@ func (s *Supervisor) Forget(n container.Name) error {
 
 // Kept implements supervise.Keeper.
 func (s *Supervisor) Kept() ([]container.Name, error) {
-	entries, err := os.ReadDir(s.Paths.Runs())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	found := s.Cgroups.Group(s.Paths.Instance()).Children()
-	for _, e := range entries {
-		found = append(found, e.Name())
-	}
-	slices.Sort(found)
-	var names []container.Name
-	for _, f := range slices.Compact(found) {
-		if n, err := container.ParseName(f); err == nil {
-			names = append(names, n)
-		}
-	}
-	return names, nil
+	return supervise.Kept(s.Paths, s.Cgroups.Group(s.Paths.Instance()).Children())
 }

@@ -293,7 +293,7 @@ func awaitMany(t *testing.T, s Subject) {
 }
 
 func freeze(t *testing.T, s Subject) {
-	f, ok := s.Supervisor.(supervise.Freezer)
+	f, ok := s.Supervisor.(supervise.Grouper)
 	if !ok {
 		t.Fatalf("%T cannot freeze", s.Supervisor)
 	}
@@ -318,7 +318,7 @@ func freeze(t *testing.T, s Subject) {
 }
 
 func setLimits(t *testing.T, s Subject) {
-	l, ok := s.Supervisor.(supervise.Limiter)
+	l, ok := s.Supervisor.(supervise.Grouper)
 	if !ok {
 		t.Fatalf("%T cannot change limits", s.Supervisor)
 	}

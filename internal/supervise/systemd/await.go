@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,17 @@ import (
 // Await implements supervise.Supervisor.
 func (s *Supervisor) Await(ctx context.Context, n container.Name, done func(supervise.Observation) bool) (supervise.Observation, error) {
 	job := s.takeJob(n)
+	for {
+		o, err := s.awaitWatching(ctx, n, job, done)
+		if !errors.Is(err, errLost) {
+			return o, err
+		}
+	}
+}
+
+// awaitWatching is Await as long as one connection lasts; the error is errLost
+// where that ended.
+func (s *Supervisor) awaitWatching(ctx context.Context, n container.Name, job <-chan string, done func(supervise.Observation) bool) (supervise.Observation, error) {
 	w, err := s.watch(ctx, n)
 	if err != nil {
 		return supervise.Observation{}, err
@@ -60,32 +72,43 @@ const jobGrace = time.Second
 
 // watch hears of changes of one unit.
 type watch struct {
-	conn    *dbus.Conn
+	*link
 	match   []dbus.MatchOption
 	signals chan *dbus.Signal
 	changed chan struct{} // has a value when something has changed
 	closed  chan struct{} // ends hear
-	ended   chan struct{} // closed when the connection has ended
 }
 
 func (s *Supervisor) watch(ctx context.Context, n container.Name) (*watch, error) {
-	l, err := s.connect()
-	if err != nil {
-		return nil, err
-	}
-	conn := l.Conn
 	path := unitPath(s.unit(n))
 	w := &watch{
-		conn: conn, signals: make(chan *dbus.Signal, 16),
-		match:   []dbus.MatchOption{dbus.WithMatchObjectPath(path), dbus.WithMatchInterface("org.freedesktop.DBus.Properties")},
-		changed: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{}),
+		signals: make(chan *dbus.Signal, 16), changed: make(chan struct{}, 1), closed: make(chan struct{}),
+		match: []dbus.MatchOption{dbus.WithMatchObjectPath(path), dbus.WithMatchInterface("org.freedesktop.DBus.Properties")},
 	}
-	// For a bus; systemd itself knows neither, and sends all there is.
-	_ = conn.Object(manager, managerPath).CallWithContext(ctx, manager+".Manager.Subscribe", 0).Err
-	_ = conn.AddMatchSignalContext(ctx, w.match...)
-	conn.Signal(w.signals)
+	err := s.ask(ctx, func(ctx context.Context, l *link) error {
+		w.link = l
+		return l.subscribe(ctx, w.match)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("hear of changes of %s: %w", s.unit(n), err)
+	}
+	w.Signal(w.signals)
 	go w.hear(path)
 	return w, nil
+}
+
+// subscribe asks for signals. On its own socket systemd sends all there are,
+// unasked.
+func (l *link) subscribe(ctx context.Context, match []dbus.MatchOption) error {
+	if !l.byBus {
+		return nil
+	}
+	err := l.Object(manager, managerPath).CallWithContext(ctx, manager+".Manager.Subscribe", 0).Err
+	var known dbus.Error
+	if errors.As(err, &known) && known.Name == manager+".AlreadySubscribed" {
+		err = nil
+	}
+	return errors.Join(err, l.AddMatchSignalContext(ctx, match...))
 }
 
 func (w *watch) hear(path dbus.ObjectPath) {
@@ -95,7 +118,6 @@ func (w *watch) hear(path dbus.ObjectPath) {
 			return
 		case sig, ok := <-w.signals:
 			if !ok {
-				close(w.ended)
 				return
 			}
 			if sig.Path != path {
@@ -109,13 +131,23 @@ func (w *watch) hear(path dbus.ObjectPath) {
 	}
 }
 
-// Next returns when something has changed since the last call.
+// lookAgain is the time after which one looks although nothing was heard:
+// systemd does not send a signal again that it could not send.
+const lookAgain = 15 * time.Second
+
+// errLost is the end of a watch whose connection has ended, as when systemd
+// executes itself again.
+var errLost = errors.New("systemd has closed the connection")
+
+// Next returns when something may have changed since the last call.
 func (w *watch) Next(ctx context.Context) error {
 	select {
 	case <-w.changed:
 		return nil
-	case <-w.ended:
-		return errors.New("systemd has closed the connection: it was restarted")
+	case <-w.Context().Done():
+		return cmp.Or(context.Cause(ctx), errLost)
+	case <-time.After(lookAgain):
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -123,7 +155,11 @@ func (w *watch) Next(ctx context.Context) error {
 
 // Close ends the watch.
 func (w *watch) Close() {
-	w.conn.RemoveSignal(w.signals)
+	w.RemoveSignal(w.signals)
 	close(w.closed)
-	_ = w.conn.RemoveMatchSignal(w.match...)
+	if w.byBus {
+		ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
+		defer cancel()
+		_ = w.RemoveMatchSignalContext(ctx, w.match...)
+	}
 }

@@ -8,14 +8,16 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/boot"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // The directories of systemd.unit(5) in which a template may be installed.
@@ -61,22 +63,16 @@ func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 // it boots; see systemd.offline-updates(7). That berth run asks for more time
 // then is not enough: systemd forgets it when it reads its units again.
 func updatesOffline(p state.Paths, rec *state.Record) bool {
-	upper := filepath.Join(p.Container(rec.Name), state.Changes, "upper")
-	for _, mark := range []string{"system-update", "etc/system-update"} {
-		info, err := os.Lstat(filepath.Join(upper, mark))
-		if err == nil && info.Mode()&os.ModeCharDevice == 0 { // that would be a whiteout
-			return !rec.Spec.Ephemeral
-		}
-	}
-	return false
+	return !rec.Spec.Ephemeral && boot.UpdatePending(filepath.Join(p.Container(rec.Name), state.Changes, "upper"))
 }
 
+// reloadLimit is how long systemd may take to read all units again, as
+// systemctl has it.
+const reloadLimit = 3 * time.Minute
+
 func (s *Supervisor) reload(ctx context.Context) error {
-	l, err := s.connect()
+	err := s.askFor(ctx, reloadLimit, func(ctx context.Context, l *link) error { return l.units.ReloadContext(ctx) })
 	if err != nil {
-		return err
-	}
-	if err := l.units.ReloadContext(ctx); err != nil {
 		return fmt.Errorf("have systemd read its units: %w", err)
 	}
 	return nil
@@ -119,7 +115,7 @@ func writeIfChanged(path, text string) (changed bool, err error) {
 	return true, nil
 }
 
-// SetLimits implements supervise.Limiter: now, and in the drop-in for later.
+// SetLimits implements supervise.Grouper: now, and in the drop-in for later.
 func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
 	ctx := context.Background()
 	rec, err := state.ReadRecord(s.Paths.Container(n))
@@ -129,11 +125,10 @@ func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
 	if err := s.configure(ctx, rec); err != nil {
 		return err
 	}
-	link, err := s.connect()
-	if err != nil {
-		return err
-	}
-	if err := link.units.SetUnitPropertiesContext(ctx, s.unit(n), true, properties(l)...); err != nil && !noSuchUnit(err) {
+	err = s.ask(ctx, func(ctx context.Context, link *link) error {
+		return link.units.SetUnitPropertiesContext(ctx, s.unit(n), true, properties(l)...)
+	})
+	if err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("limit unit: %w", err)
 	}
 	return state.SetLostLimits(s.Paths.Run(n), lostLimits(s.Cgroups, l))
@@ -180,32 +175,17 @@ func (s *Supervisor) Forget(n container.Name) error {
 // Kept implements supervise.Keeper: units that are not at rest, and runtime
 // directories.
 func (s *Supervisor) Kept() ([]container.Name, error) {
-	l, err := s.connect()
-	if err != nil {
-		return nil, err
-	}
-	units, err := l.units.ListUnitsByPatternsContext(context.Background(), []string{"active", "activating", "deactivating"},
-		[]string{s.Paths.Instance() + "@*.service"})
+	var units []dbus.UnitStatus
+	err := s.ask(context.Background(), func(ctx context.Context, l *link) (err error) {
+		units, err = l.units.ListUnitsByPatternsContext(ctx, []string{"active", "activating", "deactivating"}, []string{s.Paths.Instance() + "@*.service"})
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list units: %w", err)
-	}
-	entries, err := os.ReadDir(s.Paths.Runs())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
 	}
 	var found []string
 	for _, u := range units {
 		found = append(found, unescape(strings.TrimSuffix(strings.TrimPrefix(u.Name, s.Paths.Instance()+"@"), ".service")))
 	}
-	for _, e := range entries {
-		found = append(found, e.Name())
-	}
-	slices.Sort(found)
-	var out []container.Name
-	for _, f := range slices.Compact(found) {
-		if n, err := container.ParseName(f); err == nil {
-			out = append(out, n)
-		}
-	}
-	return out, nil
+	return supervise.Kept(s.Paths, found)
 }

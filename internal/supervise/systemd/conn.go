@@ -1,14 +1,9 @@
 package systemd
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"strings"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
@@ -21,30 +16,40 @@ const (
 	managerPath = dbus.ObjectPath("/org/freedesktop/systemd1")
 )
 
-// privateSocket is where systemd itself serves D-Bus to root. There is no bus
-// in between that could be missing or restart, and signals come unasked.
-const privateSocket = "/run/systemd/private"
-
 // link is a connection to systemd.
 type link struct {
-	*dbus.Conn
-	units *systemd.Conn // the same one, for units and jobs
+	*dbus.Conn               // that signals come on
+	units      *systemd.Conn // the same one, for units and jobs
+	byBus      bool          // it leads over the bus of the machine
 }
 
 // connect returns the connection to systemd, which is made when it is first
-// needed.
+// needed, and anew where systemd has closed it, as it does when it executes
+// itself again.
 func (s *Supervisor) connect() (*link, error) {
 	s.dialing.Lock()
 	defer s.dialing.Unlock()
-	if s.linked != nil {
+	if s.linked != nil && s.linked.units.Connected() {
 		return s.linked, nil
 	}
 	l := &link{}
+	ctx, cancel := context.WithCancel(s.life)
+	limit := time.AfterFunc(answerLimit, cancel) // it waits for an answer too
 	var err error
-	if l.units, err = systemd.NewConnection(func() (*dbus.Conn, error) {
-		l.Conn, err = dial(s.life, !s.unanswered)
+	l.units, err = systemd.NewConnection(func() (*dbus.Conn, error) {
+		// It wants two, of which one is for signals: that nobody takes these
+		// shall not hold up answers, which it does not here.
+		if l.Conn == nil {
+			l.Conn, l.byBus, err = s.dial(ctx, !s.unanswered)
+		}
 		return l.Conn, err
-	}); err != nil {
+	})
+	if !limit.Stop() {
+		s.unanswered = true
+		return nil, errUnanswered
+	}
+	if err != nil {
+		cancel()
 		return nil, err
 	}
 	s.linked = l
@@ -54,130 +59,76 @@ func (s *Supervisor) connect() (*link, error) {
 // answerLimit is how long systemd may take to answer.
 const answerLimit = 15 * time.Second
 
-// ask calls f to ask systemd something. On a busy machine a connection to
-// systemd's own socket has been seen to stay without answers for good: then f
-// is called once more, with one to the bus of the machine. f may be asked twice
-// to begin the same job, which systemd makes one of.
+// errUnanswered is the end of a call that took longer.
+var errUnanswered = errors.New("systemd does not answer: is this machine out of memory, or very busy?")
+
+// ask calls f to ask systemd something. Where systemd closes the connection, or
+// its own socket gives no answer, f is called once more, with another one; that
+// is to the bus of the machine where systemd's socket was silent. f may be asked
+// twice to begin the same job, which systemd makes one of.
 func (s *Supervisor) ask(ctx context.Context, f func(context.Context, *link) error) error {
-	for try := 0; ; try++ {
-		l, err := s.connect()
-		if err != nil {
-			return err
-		}
-		within, cancel := context.WithTimeout(ctx, answerLimit)
-		err = f(within, l)
-		cancel()
-		if try > 0 || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
-		s.abandon(l)
-	}
+	return s.askFor(ctx, answerLimit, f)
 }
 
-// abandon has the next one who asks connect anew. Who still waits for signals
-// on l may get them.
+// askFor is ask for what takes systemd so long, at most.
+func (s *Supervisor) askFor(ctx context.Context, limit time.Duration, f func(context.Context, *link) error) error {
+	err := s.askOnce(ctx, limit, f)
+	if errors.Is(err, errUnanswered) || errors.Is(err, dbus.ErrClosed) {
+		err = s.askOnce(ctx, limit, f)
+	}
+	return err
+}
+
+func (s *Supervisor) askOnce(ctx context.Context, limit time.Duration, f func(context.Context, *link) error) error {
+	l, err := s.connect()
+	if err != nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err = f(within, l)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case within.Err() != nil:
+		s.abandon(l)
+		return errUnanswered
+	case !l.units.Connected():
+		return dbus.ErrClosed
+	}
+	return err
+}
+
+// abandon closes a connection that gives no answers, so that nobody waits for
+// signals on it either.
 func (s *Supervisor) abandon(l *link) {
 	s.dialing.Lock()
 	defer s.dialing.Unlock()
 	if s.linked == l {
 		s.linked, s.unanswered = nil, true
 	}
+	l.units.Close()
 }
 
 // dial connects to systemd, by the bus of the machine where that is wanted, or
 // the only way. Signals are delivered in their order, and none is dropped.
-func dial(ctx context.Context, private bool) (*dbus.Conn, error) {
+//
+// While systemd executes itself again, which takes a moment, nobody listens on
+// its socket, nor for it on the bus.
+func (s *Supervisor) dial(ctx context.Context, private bool) (_ *dbus.Conn, byBus bool, err error) {
 	options := []dbus.ConnOption{dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())}
-	if private {
-		if conn, err := dialPrivate(options); err == nil {
-			return conn, nil
+	for private {
+		conn, err := dialPrivate(s.wanted, options)
+		if err == nil {
+			return conn, false, nil
+		}
+		if private = executes(err) && ctx.Err() == nil; private {
+			time.Sleep(dialAgain)
 		}
 	}
 	conn, err := dbus.ConnectSystemBus(options...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to systemd: %w", err)
+		return nil, false, fmt.Errorf("connect to systemd: %w", err)
 	}
-	return conn, nil
-}
-
-func dialPrivate(options []dbus.ConnOption) (*dbus.Conn, error) {
-	socket, err := net.Dial("unix", privateSocket)
-	if err != nil {
-		return nil, err
-	}
-	buffered := bufio.NewReaderSize(socket, bufferSize)
-	err = authenticate(socket, buffered)
-	if err != nil {
-		return nil, errors.Join(err, socket.Close())
-	}
-	conn, err := dbus.NewConn(&authenticated{Conn: socket, in: buffered}, options...)
-	if err != nil {
-		return nil, errors.Join(err, socket.Close())
-	}
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal("0")}); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
-}
-
-// bufferSize takes most messages, in bytes: the library reads each field of one
-// by itself.
-const bufferSize = 16 << 10
-
-// authLimit is the time that systemd has to let root in.
-const authLimit = 10 * time.Second
-
-// authenticate is the client's part of the D-Bus specification's
-// authentication, said at once and before anything else. systemd does not look
-// at a message that comes together with the word BEGIN until more comes, which
-// a client that first waits for OK, and then says BEGIN and sends, cannot rule
-// out.
-func authenticate(socket net.Conn, in *bufio.Reader) error {
-	if err := socket.SetDeadline(time.Now().Add(authLimit)); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(socket, "\x00AUTH EXTERNAL 30\r\nBEGIN\r\n"); err != nil { // 30 is user 0
-		return err
-	}
-	line, err := in.ReadSlice('\n')
-	if err != nil {
-		return err
-	}
-	if !bytes.HasPrefix(line, []byte("OK ")) {
-		return fmt.Errorf("systemd answers %q", line)
-	}
-	return socket.SetDeadline(time.Time{})
-}
-
-// authenticated is a connection that has been authenticated, for a client that
-// wants to do that by itself: it gets the answers that it expects.
-type authenticated struct {
-	net.Conn
-	in      *bufio.Reader // of Conn
-	answers bytes.Buffer
-	begun   bool
-}
-
-// Write implements io.Writer.
-func (a *authenticated) Write(p []byte) (int, error) {
-	if a.begun {
-		return a.Conn.Write(p)
-	}
-	switch line := strings.TrimSpace(string(p)); {
-	case line == "AUTH":
-		a.answers.WriteString("REJECTED EXTERNAL\r\n")
-	case strings.HasPrefix(line, "AUTH "), strings.HasPrefix(line, "DATA"):
-		a.answers.WriteString("OK systemd\r\n")
-	case line == "BEGIN":
-		a.begun = true
-	}
-	return len(p), nil
-}
-
-// Read implements io.Reader.
-func (a *authenticated) Read(p []byte) (int, error) {
-	if a.answers.Len() > 0 {
-		return a.answers.Read(p)
-	}
-	return a.in.Read(p)
+	return conn, true, nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/guest"
-	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -39,15 +38,10 @@ func Halt(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, n contai
 		return nil // so has the guest
 	}
 	defer g.Close()
-	leader, err := process.OpenStarted(pid, started)
-	if err != nil {
-		return nil
-	}
-	defer leader.Close()
 	for ctx.Err() == nil {
 		within, cancel := context.WithTimeout(ctx, resend)
 		_, err = g.Halt(within, launched.Init)
-		ended := leader.Await(within) == nil
+		ended := g.Await(within) == nil
 		cancel()
 		if ended {
 			return nil

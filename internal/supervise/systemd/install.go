@@ -45,11 +45,11 @@ func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
 	if err := s.reload(ctx); err != nil {
 		return done, err
 	}
-	l, err := s.connect()
+	err := s.ask(ctx, func(ctx context.Context, l *link) error {
+		_, _, err := l.units.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true)
+		return err
+	})
 	if err != nil {
-		return done, err
-	}
-	if _, _, err := l.units.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true); err != nil {
 		return done, fmt.Errorf("enable %s: %w", AutostartUnit, err)
 	}
 	return done, s.reload(ctx)
@@ -60,11 +60,11 @@ func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 	if !s.Installed() {
 		return nil, nil
 	}
-	l, err := s.connect()
+	err := s.ask(ctx, func(ctx context.Context, l *link) error {
+		_, err := l.units.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	if _, err := l.units.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false); err != nil {
 		return nil, fmt.Errorf("disable %s: %w", AutostartUnit, err)
 	}
 	var done []string

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -31,7 +30,7 @@ func Launch(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, n cont
 	if err := os.MkdirAll(paths.Run(n), 0o700); err != nil {
 		return err
 	}
-	if err := redirectStderr(stderrFile(paths, n)); err != nil {
+	if err := redirectStderr(paths.Stderr(n)); err != nil {
 		return err
 	}
 	if err := pauseAfterFailure(paths, rec); err != nil {
@@ -44,7 +43,31 @@ func Launch(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, n cont
 	if err != nil {
 		return err
 	}
-	return launch.Run(paths, n, launch.Options{Register: register, LostLimits: lostLimits(h, rec.Spec.Limits), Notify: os.Getenv("NOTIFY_SOCKET"), Credentials: os.Getenv("CREDENTIALS_DIRECTORY")})
+	c, err := launch.Assemble(paths, rec, launch.Options{
+		Register: register, LostLimits: lostLimits(h, rec.Spec.Limits), Notify: os.Getenv("NOTIFY_SOCKET"), Credentials: os.Getenv("CREDENTIALS_DIRECTORY"),
+	})
+	if err != nil {
+		return err
+	}
+	if limit := rec.Spec.TimeoutStartSec; c.Updates && limit != 0 && limit != container.Infinity {
+		if err := extend(updateLimit); err != nil {
+			return err
+		}
+	}
+	return unix.Exec(c.Path, c.Args, c.Env)
+}
+
+// updateLimit is how long a guest may take to install an update while it
+// boots, before it reboots by itself.
+const updateLimit = 24 * time.Hour
+
+// extend asks systemd for more time until READY=1; see EXTEND_TIMEOUT_USEC in
+// sd_notify(3). systemd-nspawn passes nothing of this kind on from the guest.
+func extend(limit time.Duration) error {
+	if _, err := daemon.SdNotify(false, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", limit.Microseconds())); err != nil {
+		return fmt.Errorf("extend the time to start: %w", err)
+	}
+	return nil
 }
 
 // lostLimits says, for people, which limits this host cannot hold.
@@ -53,12 +76,6 @@ func lostLimits(h cgroup.Hierarchies, l container.Limits) string {
 		return missing.Error()
 	}
 	return ""
-}
-
-// stderrFile is for what berth run and systemd-nspawn say when they fail. It
-// is apart from the guest's console, which goes to the journal.
-func stderrFile(paths state.Paths, n container.Name) string {
-	return filepath.Join(paths.Run(n), "stderr")
 }
 
 func redirectStderr(path string) error {
@@ -81,9 +98,8 @@ func pauseAfterFailure(paths state.Paths, rec *state.Record) error {
 		return nil
 	}
 	if limit != container.Infinity && limit != 0 {
-		extended := pause + time.Duration(limit)
-		if _, err := daemon.SdNotify(false, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extended.Microseconds())); err != nil {
-			return fmt.Errorf("extend the time to start: %w", err)
+		if err := extend(pause + time.Duration(limit)); err != nil {
+			return err
 		}
 	}
 	time.Sleep(pause) // a stop ends it with the process

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/dbus"
@@ -23,42 +23,31 @@ func unitPath(unit string) godbus.ObjectPath {
 // takes a backslash for itself depends on its version.
 func patternOf(unit string) string { return strings.ReplaceAll(unit, `\`, "?") }
 
-// look gives the properties of a container's unit that tell what it is at. All
-// that there are take systemd and us milliseconds, as the kernel's counts of
-// the control group are among them.
-func (s *Supervisor) look(ctx context.Context, n container.Name) (map[string]any, error) {
-	if _, err := os.Lstat(s.Paths.Run(n)); errors.Is(err, fs.ErrNotExist) {
-		if props, err := s.lookAtRest(ctx, n); props != nil || err != nil {
+// look gives the properties of a container's unit that tell what it is at, with
+// JobType in addition, as ListUnitsByPatterns has it. All that there are take
+// systemd and us milliseconds, as the kernel's counts of the control group are
+// among them.
+func (s *Supervisor) look(ctx context.Context, n container.Name) (props map[string]any, err error) {
+	if _, err := os.Lstat(s.Paths.Run(n)); errors.Is(err, fs.ErrNotExist) { // most likely it is at rest
+		// To be asked for by its name, a unit would be read from its files.
+		if props, err := s.some(ctx, s.unit(n)); err != nil || props["ActiveState"] == "inactive" {
 			return props, err
 		}
 	}
-	props, err := s.some(ctx, s.unit(n), "Unit.ActiveState", "Unit.Job", "Unit.StateChangeTimestamp", "Service.MainPID", "Service.ControlGroup")
+	props, err = s.some(ctx, s.unit(n), "Unit.StateChangeTimestamp", "Service.MainPID", "Service.ControlGroup")
 	if err != nil || text(props, "ActiveState") != "failed" {
 		return props, err
 	}
-	return s.properties(ctx, n)
+	all, err := s.properties(ctx, n)
+	if err == nil {
+		maps.Copy(all, map[string]any{"ActiveState": props["ActiveState"], "JobType": props["JobType"]})
+	}
+	return all, err
 }
 
-// lookAtRest is look for a container that most likely is at rest, and gives nil
-// where it is not. To be asked for by its name, a unit would be read from its
-// files.
-func (s *Supervisor) lookAtRest(ctx context.Context, n container.Name) (map[string]any, error) {
-	var units []dbus.UnitStatus
-	err := s.ask(ctx, func(ctx context.Context, l *link) (err error) {
-		units, err = l.units.ListUnitsByPatternsContext(ctx, nil, []string{patternOf(s.unit(n))})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if !slices.ContainsFunc(units, func(u dbus.UnitStatus) bool { return u.Name == s.unit(n) }) {
-		return map[string]any{"ActiveState": "inactive"}, nil
-	}
-	return nil, nil
-}
-
-// some gives some properties of a unit, each named with the last part of its
-// interface in front. All are asked for at once.
+// some gives the ActiveState and the JobType of a unit, as they are at one
+// moment, and the properties of these names, each with the last part of its
+// interface in front, as they were before that. All are asked for at once.
 func (s *Supervisor) some(ctx context.Context, unit string, names ...string) (props map[string]any, err error) {
 	err = s.ask(ctx, func(ctx context.Context, l *link) error {
 		props, err = l.some(ctx, unit, names)
@@ -68,12 +57,15 @@ func (s *Supervisor) some(ctx context.Context, unit string, names ...string) (pr
 }
 
 func (l *link) some(ctx context.Context, unit string, names []string) (map[string]any, error) {
+	call := func(path godbus.ObjectPath, method string, args ...any) *godbus.Call {
+		return l.Object(manager, path).GoWithContext(ctx, method, 0, make(chan *godbus.Call, 1), args...)
+	}
 	var calls []*godbus.Call
 	for _, name := range names {
 		kind, property, _ := strings.Cut(name, ".")
-		calls = append(calls, l.Object(manager, unitPath(unit)).GoWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0,
-			make(chan *godbus.Call, 1), manager+"."+kind, property))
+		calls = append(calls, call(unitPath(unit), "org.freedesktop.DBus.Properties.Get", manager+"."+kind, property))
 	}
+	listing := call(managerPath, manager+".Manager.ListUnitsByPatterns", []string{}, []string{patternOf(unit)})
 	props := map[string]any{}
 	for i, name := range names {
 		var v godbus.Variant
@@ -82,6 +74,16 @@ func (l *link) some(ctx context.Context, unit string, names []string) (map[strin
 		}
 		_, property, _ := strings.Cut(name, ".")
 		props[property] = v.Value()
+	}
+	var listed []dbus.UnitStatus
+	if err := (<-listing.Done).Store(&listed); err != nil {
+		return nil, err
+	}
+	props["ActiveState"], props["JobType"] = "inactive", ""
+	for _, u := range listed {
+		if u.Name == unit {
+			props["ActiveState"], props["JobType"] = u.ActiveState, u.JobType
+		}
 	}
 	return props, nil
 }

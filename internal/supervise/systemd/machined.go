@@ -7,13 +7,9 @@ import (
 
 const machinedUnit = "systemd-machined.service"
 
-// Machined implements supervise.Registrar.
+// Machined implements supervise.Native.
 func (s *Supervisor) Machined(ctx context.Context) (load, active string, err error) {
-	l, err := s.connect()
-	if err != nil {
-		return "", "", err
-	}
-	props, err := l.units.GetUnitPropertiesContext(ctx, machinedUnit)
+	props, err := s.some(ctx, machinedUnit, "Unit.LoadState")
 	if err != nil {
 		return "", "", fmt.Errorf("ask systemd about %s: %w", machinedUnit, err)
 	}

@@ -2,15 +2,12 @@ package systemd
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/dbus"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/process"
@@ -22,8 +19,7 @@ import (
 // org.freedesktop.systemd1(5).
 func (s *Supervisor) observation(n container.Name, props map[string]any) supervise.Observation {
 	active := text(props, "ActiveState")
-	job := hasJob(props) && (active == "inactive" || active == "failed") && s.hasJobOf(n, "start", "restart")
-	o := supervise.Observation{State: stateOf(active, job), Since: when(props, "StateChangeTimestamp")}
+	o := supervise.Observation{State: stateOf(active, hasJobOf(props, "start", "restart")), Since: when(props, "StateChangeTimestamp")}
 	if !o.State.Alive() {
 		return s.ended(n, o.State, props)
 	}
@@ -71,18 +67,17 @@ func (s *Supervisor) frozen(props map[string]any) bool {
 
 // hasJobOf reports whether a job of one of these types for the unit waits or
 // runs; see JobType in org.freedesktop.systemd1(5).
-func (s *Supervisor) hasJobOf(n container.Name, types ...string) bool {
-	l, err := s.connect()
-	if err != nil {
-		return false
-	}
-	jobs, err := l.units.ListJobsContext(context.Background())
-	return err == nil && slices.ContainsFunc(jobs, func(j dbus.JobStatus) bool {
-		return j.Unit == s.unit(n) && slices.Contains(types, j.JobType)
-	})
+func hasJobOf(props map[string]any, types ...string) bool {
+	return slices.Contains(types, text(props, "JobType"))
 }
 
-// hasJob reports whether a job for the unit waits or runs.
+// atRest reports whether a unit, of which all properties are given, neither runs
+// nor is going to.
+func atRest(props map[string]any) bool {
+	active := text(props, "ActiveState")
+	return (active == "inactive" || active == "failed") && !hasJob(props)
+}
+
 func hasJob(props map[string]any) bool {
 	job, _ := props["Job"].([]any)
 	if len(job) == 0 {

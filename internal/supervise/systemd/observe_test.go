@@ -54,13 +54,15 @@ func TestObservation(t *testing.T) {
 			supervise.Observation{State: container.Failed, Since: since, Reason: "systemd-nspawn was ended by signal 9"}},
 		"without a program": {unit("failed", "Result", "exit-code", "ExecMainStatus", int32(203)), tally{}, nil,
 			supervise.Observation{State: container.Failed, Since: since, Reason: "systemd could not run berth: is the program that the unit names still there?"}},
-		"starting":  {unit("activating"), tally{}, nil, supervise.Observation{State: container.Starting, Since: since, Leftover: false}},
-		"rebooting": {unit("activating", "SubState", "auto-restart", "NRestarts", uint32(7)), tally{Ready: true}, nil, supervise.Observation{State: container.Starting, Since: since}},
+		"to be started": {unit("inactive", "JobType", "start"), tally{}, nil, supervise.Observation{State: container.Starting, Since: since}},
+		"to be stopped": {unit("inactive", "JobType", "stop"), tally{}, nil, supervise.Observation{State: container.Stopped}},
+		"starting":      {unit("activating"), tally{}, nil, supervise.Observation{State: container.Starting, Since: since, Leftover: false}},
+		"rebooting":     {unit("activating", "SubState", "auto-restart", "NRestarts", uint32(7)), tally{Ready: true}, nil, supervise.Observation{State: container.Starting, Since: since}},
 		"restarting": {unit("activating"), waiting, nil,
 			supervise.Observation{State: container.Restarting, Since: since, Restarts: 3, Reason: "it broke"}},
 		"ended just now": {unit("active"), waiting, nil, supervise.Observation{State: container.Stopping, Since: since, Restarts: 3}},
 		"stopping":       {unit("deactivating"), tally{}, nil, supervise.Observation{State: container.Stopping, Since: since}},
-		"of odd types":   {map[string]any{"ActiveState": 7, "Job": "x", "MainPID": "y"}, tally{}, nil, supervise.Observation{State: container.Stopped}},
+		"of odd types":   {map[string]any{"ActiveState": 7, "JobType": 5, "MainPID": "y"}, tally{}, nil, supervise.Observation{State: container.Stopped}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,7 +122,7 @@ func TestReason(t *testing.T) {
 			rec.Spec.TimeoutStartSec = container.Duration(2 * time.Second)
 			must(t, state.WriteRecord(s.Paths.Container("web"), rec))
 			must(t, os.MkdirAll(s.Paths.Run("web"), 0o700))
-			must(t, os.WriteFile(stderrFile(s.Paths, "web"), []byte(c.stderr), 0o600))
+			must(t, os.WriteFile(s.Paths.Stderr("web"), []byte(c.stderr), 0o600))
 			if got := s.reason("web", c.e); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -147,13 +149,13 @@ func TestRegistrationFailed(t *testing.T) {
 func TestEnding(t *testing.T) {
 	t.Parallel()
 	for e, want := range map[ending]string{
-		{result: "success", status: "0"}:           "off",
-		{result: "protocol", status: "0"}:          "off",
-		{result: "success", status: rebootStatus}:  "reboot",
-		{result: "protocol", status: rebootStatus}: "reboot",
-		{result: "exit-code", status: "1"}:         "failed",
-		{result: "timeout", status: "0"}:           "failed",
-		{result: "signal", status: "KILL"}:         "failed",
+		{result: "success", status: "0"}:    "off",
+		{result: "protocol", status: "0"}:   "off",
+		{result: "success", status: "133"}:  "reboot",
+		{result: "protocol", status: "133"}: "reboot",
+		{result: "exit-code", status: "1"}:  "failed",
+		{result: "timeout", status: "0"}:    "failed",
+		{result: "signal", status: "KILL"}:  "failed",
 	} {
 		got := "failed"
 		if e.poweredOff() {

@@ -2,7 +2,7 @@ package systemd
 
 import "github.com/berth-containers/berth/internal/supervise"
 
-// Carries implements supervise.Carrier: what the unit of a container has for a
+// Carries implements supervise.Native: what the unit of a container has for a
 // key. The versions are those of systemd.exec(5), systemd.service(5) and
 // systemd.resource-control(5).
 func (s *Supervisor) Carries(key string) (supervise.Carried, bool) {

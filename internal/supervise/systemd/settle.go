@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,13 +27,9 @@ type ending struct {
 	ran      time.Duration
 }
 
-// rebootStatus is systemd-nspawn's exit status for a guest that wants to be
-// started again.
-const rebootStatus = "133"
-
 // rebooted and poweredOff are ends that the guest wanted. Where it never was
 // ready, systemd misses READY=1, and calls that a breach of the protocol.
-func (e *ending) rebooted() bool { return e.status == rebootStatus && e.wanted() }
+func (e *ending) rebooted() bool { return e.status == strconv.Itoa(nspawn.RebootStatus) && e.wanted() }
 
 func (e *ending) poweredOff() bool { return e.status == "0" && e.wanted() }
 
@@ -46,11 +43,15 @@ func (s *Supervisor) Settle(ctx context.Context, n container.Name) error {
 	if err != nil {
 		return err
 	}
+	now, err := s.some(ctx, s.unit(n))
+	if err != nil {
+		return err
+	}
 	t, err := readTally(s.tallyFile(n))
 	if err != nil {
 		return err
 	}
-	e := endingOf(props, s.hasJobOf(n, "stop", "restart", "try-restart"))
+	e := endingOf(props, hasJobOf(now, "stop", "restart", "try-restart"))
 	t.Ready = t.Ready || e.ready
 	switch {
 	case e.rebooted() && !e.stopping:
@@ -132,7 +133,7 @@ func (s *Supervisor) reason(n container.Name, e ending) string {
 		}
 		return fmt.Sprintf("%v: the guest did not say READY=1 within %s", container.ErrNotReady, limit)
 	}
-	if b, err := os.ReadFile(stderrFile(s.Paths, n)); err == nil && e.result == "exit-code" {
+	if b, err := os.ReadFile(s.Paths.Stderr(n)); err == nil && e.result == "exit-code" {
 		if words := nspawn.LastWords(b); words != "" {
 			return words
 		}

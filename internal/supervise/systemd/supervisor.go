@@ -21,8 +21,8 @@ import (
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
-// Supervisor implements supervise.Supervisor, Killer, Freezer, Limiter,
-// Recorder, Keeper and Installer.
+// Supervisor implements supervise.Supervisor, Killer, Grouper, Recorder, Keeper,
+// Installer, Native and Locator.
 type Supervisor struct {
 	Paths   state.Paths
 	Program string // the berth that units run
@@ -82,22 +82,18 @@ func (s *Supervisor) takeJob(n container.Name) <-chan string {
 // missingDependency names what the unit of n needs and does not have, such as
 // the mount of a bind's source.
 func (s *Supervisor) missingDependency(ctx context.Context, n container.Name) error {
-	l, err := s.connect()
-	if err != nil {
-		return err
-	}
-	props, err := l.units.GetAllPropertiesContext(ctx, s.unit(n))
+	props, err := s.properties(ctx, n)
 	if err != nil {
 		return err
 	}
 	needs, _ := props["Requires"].([]string)
 	var missing []string
 	for _, unit := range needs {
-		p, err := l.units.GetUnitPropertyContext(ctx, unit, "ActiveState")
+		needed, err := s.some(ctx, unit)
 		if err != nil {
-			continue
+			return err
 		}
-		if active, _ := p.Value.Value().(string); active == "failed" || active == "inactive" {
+		if active := text(needed, "ActiveState"); active == "failed" || active == "inactive" {
 			missing = append(missing, unit)
 		}
 	}
@@ -118,29 +114,30 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 		within, cancel := context.WithTimeout(ctx, limit)
 		err := s.shutDown(within, n, limit)
 		cancel()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return errors.Join(err, s.leave(ctx, n))
+		if err == nil {
+			return s.leave(ctx, n)
+		}
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err // it may still run
 		}
 	}
 	if err := s.Kill(ctx, n); err != nil {
 		return err
 	}
-	return errors.Join(s.stopJob(ctx, n), s.leave(ctx, n))
+	if err := s.stopJob(ctx, n); err != nil {
+		return err
+	}
+	return s.leave(ctx, n)
 }
 
 // shutDown asks the guest to end, and waits.
 func (s *Supervisor) shutDown(ctx context.Context, n container.Name, limit time.Duration) error {
 	if limit > unitStopLimit { // systemd would kill it before that
-		l, err := s.connect()
+		props, err := s.some(ctx, s.unit(n), "Service.MainPID")
 		if err != nil {
 			return err
 		}
-		p, err := l.units.GetServicePropertyContext(ctx, s.unit(n), "MainPID")
-		if err != nil {
-			return err
-		}
-		nspawn, _ := p.Value.Value().(uint32)
-		s.halt(ctx, n, int(nspawn))
+		s.halt(ctx, n, int(number(props, "MainPID")))
 		if _, err := s.Await(ctx, n, func(o supervise.Observation) bool { return o.Leader == 0 }); err != nil {
 			return err
 		}
@@ -194,15 +191,22 @@ func (s *Supervisor) properties(ctx context.Context, n container.Name) (props ma
 	return props, err
 }
 
-// stopResult waits for the result of a job to stop. A guest that was not ready
-// when it was asked to shut down may not have heard, and is asked again.
+// stopResult waits for the result of a job to stop, or for the end of the unit
+// where that result is not heard: it comes on a connection that may end first.
+// A guest that was not ready when it was asked to shut down may not have heard,
+// and is asked again.
 func (s *Supervisor) stopResult(ctx context.Context, n container.Name, done <-chan string) (string, error) {
 	for {
 		select {
 		case result := <-done:
 			return result, nil
 		case <-time.After(askAgain):
-			if props, err := s.properties(ctx, n); err == nil && !wasReady(props) {
+			props, err := s.properties(ctx, n)
+			switch {
+			case err != nil: // the next time, perhaps
+			case atRest(props):
+				return "done", nil
+			case !wasReady(props):
 				s.halt(ctx, n, int(number(props, "MainPID")))
 			}
 		case <-ctx.Done():
@@ -231,9 +235,6 @@ func (s *Supervisor) halt(ctx context.Context, n container.Name, nspawn int) {
 
 // leave cleans up behind a container that does not run any more.
 func (s *Supervisor) leave(ctx context.Context, n container.Name) error {
-	if ctx.Err() != nil {
-		return nil // it may still run
-	}
 	return errors.Join(s.cleanUp(ctx, n), s.RestoreSettings())
 }
 
@@ -263,7 +264,7 @@ func (s *Supervisor) Kill(ctx context.Context, n container.Name) error {
 	return nil
 }
 
-// Freeze implements supervise.Freezer.
+// Freeze implements supervise.Grouper.
 func (s *Supervisor) Freeze(n container.Name, on bool) error {
 	g, err := s.group(n)
 	if err != nil || g == nil {
@@ -276,7 +277,7 @@ func (s *Supervisor) Freeze(n container.Name, on bool) error {
 	return err
 }
 
-// Usage implements supervise.Limiter.
+// Usage implements supervise.Grouper.
 func (s *Supervisor) Usage(n container.Name) container.Usage {
 	g, err := s.group(n)
 	if err != nil || g == nil {
@@ -291,15 +292,11 @@ func (s *Supervisor) group(n container.Name) (*cgroup.Group, error) {
 	if usual := s.usualGroup(n); usual.Exists() {
 		return &usual, nil
 	}
-	l, err := s.connect()
+	props, err := s.some(context.Background(), s.unit(n), "Service.ControlGroup")
 	if err != nil {
 		return nil, err
 	}
-	p, err := l.units.GetServicePropertyContext(context.Background(), s.unit(n), "ControlGroup")
-	if err != nil {
-		return nil, err
-	}
-	path, _ := p.Value.Value().(string)
+	path := text(props, "ControlGroup")
 	if path == "" {
 		return nil, nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // tally is what is counted from a start by its owner to the end, over all the
@@ -38,17 +39,9 @@ func readTally(path string) (tally, error) {
 	return t, err
 }
 
-// The pauses between restarts after failures double from the first to the
-// last; a guest that ran for longer than stable starts over.
-const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = time.Minute
-	stable     = time.Minute
-)
-
 // failed counts a failure of a guest that had run for so long.
 func (t *tally) failed(reason string, ran time.Duration) {
-	if ran > stable {
+	if ran > supervise.Stable {
 		t.InARow = 0
 	}
 	t.Restarts++
@@ -61,9 +54,5 @@ func (t *tally) pause() time.Duration {
 	if !t.Waiting {
 		return 0
 	}
-	p := firstPause
-	for range t.InARow - 1 {
-		p = min(2*p, lastPause)
-	}
-	return p
+	return supervise.Pause(t.InARow)
 }

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -38,10 +40,13 @@ func TemplateText(paths state.Paths, program string) string {
 	if paths.Root != "/" {
 		berth += " --root " + quoteArg(paths.Root)
 	}
+	reboot := strconv.Itoa(nspawn.RebootStatus)
 	return `[Unit]
 Description=Container %I
 Documentation=man:berth(1)
-After=network.target systemd-machined.service
+# Not after systemd-machined, which starts when it is asked: one that has to
+# start anew would wait for the end of a guest that waits to be deregistered.
+After=network.target
 PartOf=machines.target
 Before=machines.target
 # For a guest that cannot even begin; others wait longer and longer.
@@ -70,8 +75,8 @@ TimeoutStopSec=90s
 TimeoutStartFailureMode=kill
 Restart=on-failure
 RestartSec=100ms
-RestartForceExitStatus=133
-SuccessExitStatus=133
+RestartForceExitStatus=` + reboot + `
+SuccessExitStatus=` + reboot + `
 DevicePolicy=closed
 DeviceAllow=char-pts rw
 DeviceAllow=/dev/net/tun rwm

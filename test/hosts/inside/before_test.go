@@ -122,7 +122,6 @@ func TestBeforeForeignMachine(t *testing.T) {
 	}
 	has(t, out, "not of berth", "foreign.service")
 	run(t, "systemctl", "kill", "-s", "KILL", "foreign.service")
-	_, _ = try(t, "umount", "/run/systemd/nspawn/unix-export/f") // which a killed systemd-nspawn leaves, from version 257 on
 	until(t, "the name is free", func() bool { _, err := try(t, "machinectl", "status", "f"); return err != nil })
 	run(t, "berth", "start", "f")
 	clean(t)
@@ -147,6 +146,28 @@ func TestBeforeBus(t *testing.T) {
 		wg.Wait()
 	}
 	run(t, "berth", "exec", "d", "--", "/bin/true")
+	clean(t)
+}
+
+// TestBeforeReexec has systemd execute itself again under a container that runs,
+// and while one starts and stops: that ends all connections to it.
+func TestBeforeReexec(t *testing.T) {
+	run(t, "berth", "create", "r", "--image", tiny, "--start")
+	leader := statusOf(t, "r").Leader
+	run(t, "systemctl", "daemon-reexec")
+	if s := statusOf(t, "r"); s.State != "running" || s.Leader != leader {
+		t.Errorf("after systemd was executed again: %+v", s)
+	}
+	for i := range 6 {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			time.Sleep(time.Duration(i) * 20 * time.Millisecond)
+			_, _ = try(t, "systemctl", "daemon-reexec")
+		})
+		run(t, "berth", "restart", "r")
+		wg.Wait()
+	}
+	run(t, "berth", "exec", "r", "--", "/bin/true")
 	clean(t)
 }
 

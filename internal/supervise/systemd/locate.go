@@ -2,13 +2,8 @@ package systemd
 
 import (
 	"github.com/berth-containers/berth/container"
-	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/supervise"
 )
-
-// RunsUnits implements supervise.UnitRunner: what a user knows from systemd-run
-// and machinectl is how programs get into guests here.
-func (s *Supervisor) RunsUnits() bool { return true }
 
 // Locate implements supervise.Locator. systemd-nspawn has a group for itself
 // in that of the unit, whose slice the template says: to look there costs a
@@ -29,8 +24,4 @@ func (s *Supervisor) Locate(n container.Name) (o supervise.Observation, ok bool)
 		}
 	}
 	return o, false
-}
-
-func (s *Supervisor) usualGroup(n container.Name) cgroup.Group {
-	return s.Cgroups.Group("machine.slice/" + s.unit(n))
 }
