@@ -3,9 +3,9 @@
 
 export CGO_ENABLED = 0
 HOST = systemd-nspawn=systemd-container mmdebstrap=mmdebstrap
-TEST = $(HOST) xz=xz-utils zstd=zstd
+TEST = $(HOST) nft=nftables ip=iproute2 xz=xz-utils zstd=zstd
 
-.PHONY: build packages demo demo-clean test e2e bench lint docs
+.PHONY: build packages demo demo-clean test unit e2e bench lint docs
 
 build:
 	go build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/berth ./cmd/berth
@@ -27,6 +27,12 @@ test:
 	@scripts/need $(TEST)
 	go vet -tags e2e,inside,packages ./...
 	go test -tags e2e -timeout 20m ./...
+
+# The same but for what e2e does.
+unit:
+	@scripts/need $(TEST) nsenter=util-linux
+	go vet -tags e2e,inside,packages ./...
+	go test -tags e2e -timeout 20m $$(go list ./... | grep -v '/test/e2e$$')
 
 # The end-to-end suite on this machine, and with those of faults and of packages
 # on nested machines with systemd.

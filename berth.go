@@ -78,9 +78,6 @@ func (h *Host) Select(s Selection) ([]container.Name, error) { return h.engine.S
 // List is the status of containers.
 func (h *Host) List(names []container.Name) ([]container.Status, error) { return h.engine.List(names) }
 
-// Status is the status of one container.
-func (h *Host) Status(n container.Name) (container.Status, error) { return h.engine.Status(n) }
-
 // Spec is what the owner wants of a container, and who that is.
 func (h *Host) Spec(n container.Name) (container.Spec, container.Owner, error) {
 	r, err := h.engine.Record(n)

@@ -55,21 +55,6 @@ func (g Group) SetLimits(l container.Limits) error {
 	return errors.Join(errs...)
 }
 
-// Missing names the limits of l for which the host has no controller; nil
-// where it can hold them all.
-func (h Hierarchies) Missing(l container.Limits) *MissingError {
-	var missing []string
-	for _, s := range settings(l) {
-		if s.set && !h.hasController(s.controller) && !h.hasController(otherIO(s.controller)) {
-			missing = append(missing, "limits."+s.key)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return &MissingError{slices.Compact(missing)}
-}
-
 func (h Hierarchies) hasController(c string) bool {
 	_, ok := h.controller(c)
 	return ok
@@ -177,6 +162,23 @@ func (g Group) Frozen() bool {
 		}
 	}
 	return false
+}
+
+// Frozen reports whether the process is in a group that is frozen, or being
+// frozen, itself or with one above it.
+func (h Hierarchies) Frozen(pid int) bool {
+	places, _ := h.places(strconv.Itoa(pid)) // none of one that has ended
+	return slices.ContainsFunc(places, func(p place) bool {
+		if p.v2 {
+			b, _ := os.ReadFile(p.dir + "/cgroup.events")
+			return strings.Contains(string(b), "frozen 1")
+		}
+		if !slices.Contains(p.controllers, "freezer") {
+			return false
+		}
+		b, _ := os.ReadFile(p.dir + "/freezer.state")
+		return strings.HasPrefix(string(b), "FR")
+	})
 }
 
 // Usage reads what the group takes; what the host does not count is 0.

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/berth-containers/berth/container"
 )
@@ -25,6 +26,22 @@ func (h Hierarchies) Lacks() []string {
 		}
 	}
 	return out
+}
+
+// Missing names the limits of l that groups of this host cannot hold, as
+// SetLimits does; nil where they can hold them all.
+func (h Hierarchies) Missing(l container.Limits) *MissingError {
+	lacks := h.Lacks()
+	var missing []string
+	for _, s := range settings(l) {
+		if s.set && slices.Contains(lacks, s.key) {
+			missing = append(missing, "limits."+s.key)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &MissingError{slices.Compact(missing)}
 }
 
 // holds reports whether groups have a file for the setting.

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/berth-containers/berth/container"
 )
 
 func TestLacks(t *testing.T) {
@@ -38,8 +40,23 @@ func TestLacks(t *testing.T) {
 		"v1 none": {[]hierarchy{v2("cpu", "memory", "pids"), v1(blkio("blkio.throttle"), "blkio")}, []string{"ioWeight"}},
 		"v1 new":  {[]hierarchy{v2("cpu", "memory", "pids"), v1(t.TempDir(), "blkio")}, nil},
 	} {
-		if got := (Hierarchies{c.have}).Lacks(); !slices.Equal(got, c.want) {
+		h := Hierarchies{c.have}
+		if got := h.Lacks(); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, not %q", name, got, c.want)
+		}
+		if m := h.Missing(container.Limits{}); m != nil {
+			t.Errorf("%s: without limits, %v", name, m)
+		}
+		var got []string
+		if m := h.Missing(container.Limits{MemoryMax: 1 << 20, CPUQuota: 10, TasksMax: 5, IOWeight: 50}); m != nil {
+			got = m.Keys
+		}
+		var want []string
+		for _, key := range c.want {
+			want = append(want, "limits."+key)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: with all limits %q are missing, not %q", name, got, want)
 		}
 	}
 }

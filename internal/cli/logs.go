@@ -23,6 +23,7 @@ import (
 // logFlags are the flags of logs.
 type logFlags struct {
 	since, until, priority string
+	boot                   string
 	units                  []string
 	lines                  int
 	follow, console, raw   bool
@@ -39,6 +40,9 @@ units, since the journal has the same. Guests without a journal have the console
 
 A TIME is one such as "2026-01-31 18:00:00", "18:00", "2026-01-31T18:00:00Z", "today", "yesterday", "@1769878800", or a
 time span such as "10min", "1h 30min ago" or "-2d" before now.
+
+A BOOT is one of the guest's, by its ID or counted from the last one, which is 0: --boot=-1 is the one before. Of the
+console it has what is of its time.
 
 With --json each line is an object: name, time, source (journal or console) and message, and for the journal priority,
 unit, identifier, pid and boot.`,
@@ -60,19 +64,22 @@ unit, identifier, pid and boot.`,
 	flags.IntVarP(&f.lines, "lines", "n", -1, "only the last `N` lines of each guest")
 	flags.StringVarP(&f.since, "since", "S", "", "only what was logged at `TIME` or later")
 	flags.StringVarP(&f.until, "until", "U", "", "only what was logged at `TIME` or earlier")
+	flags.StringVarP(&f.boot, "boot", "b", "", "only what is of the last boot, or of the `BOOT`")
+	flags.Lookup("boot").NoOptDefVal = "0"
 	flags.StringArrayVarP(&f.units, "unit", "u", nil, "only the journal's entries from or about the `UNIT`, or units like the pattern; several add up")
 	flags.StringVarP(&f.priority, "priority", "p", "", "only the journal's entries of this `PRIORITY` or more urgent: emerg, alert, crit, err, warning, notice, info, debug, or 0 to 7")
 	flags.BoolVar(&f.console, "console", false, "only what the guest wrote to its console, all of it, as it is")
 	flags.BoolVar(&f.raw, "raw", false, "do not take control characters out")
 	c.MarkFlagsMutuallyExclusive("console", "unit")
 	c.MarkFlagsMutuallyExclusive("console", "priority")
+	c.MarkFlagsMutuallyExclusive("console", "boot")
 	c.MarkFlagsMutuallyExclusive("follow", "until")
 	return a.jsonFlag(c)
 }
 
 // query is what the flags ask for at the time now.
 func (f *logFlags) query(now time.Time) (berth.LogQuery, error) {
-	q := berth.LogQuery{Units: f.units, Last: f.lines, Follow: f.follow, Console: f.console}
+	q := berth.LogQuery{Units: f.units, Boot: f.boot, Last: f.lines, Follow: f.follow, Console: f.console}
 	var err error
 	if f.since != "" {
 		if q.Since, err = parseTime(f.since, now); err != nil {

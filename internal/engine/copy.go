@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
@@ -34,6 +34,9 @@ func (e *Engine) Copy(ctx context.Context, from, to Place, o transfer.Options) e
 	if err != nil {
 		return err
 	}
+	// Once ctx has ended, who is left in a frozen guest keeps nobody waiting.
+	stop := context.AfterFunc(ctx, func() { _ = errors.Join(r.SetReadDeadline(time.Unix(1, 0)), w.SetWriteDeadline(time.Unix(1, 0))) })
+	defer stop()
 	o.Unprivileged = from.Container != "" && to.Container == ""
 	sent := make(chan error, 1)
 	go func() {
@@ -43,10 +46,13 @@ func (e *Engine) Copy(ctx context.Context, from, to Place, o transfer.Options) e
 	received := e.receive(ctx, to, filepath.Base(filepath.Clean(from.Path)), r, o)
 	first := len(sent) > 0 // as long as r is open, sending fails by itself only
 	r.Close()
-	if err := <-sent; err != nil && (first || received == nil) {
+	err = <-sent
+	switch {
+	case errors.Is(errors.Join(err, received), os.ErrDeadlineExceeded):
+		return fmt.Errorf("copy %s: %w", from, context.Cause(ctx))
+	case err != nil && (first || received == nil):
 		return fmt.Errorf("read %s: %w", from, err) // what arrived follows from it
-	}
-	if received != nil {
+	case received != nil:
 		return fmt.Errorf("write %s: %w", to, received)
 	}
 	return nil
@@ -79,24 +85,17 @@ func (e *Engine) inside(ctx context.Context, p Place, args []string, o transfer.
 		return err
 	}
 	defer null.Close()
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	said := make(chan string, 1)
-	go func() {
-		b, _ := io.ReadAll(io.LimitReader(r, 4096))
-		said <- plain.Text(strings.TrimPrefix(string(b), "berth: "))
-	}()
 	if o.KeepOwners {
 		args = append(args, "--archive")
 	}
-	c := guest.Command{File: self, Args: append([]string{"berth"}, args...), Dir: "/", Stdin: or(in, null), Stdout: or(out, null), Stderr: w}
-	code, err := e.Exec(ctx, p.Container, c)
-	w.Close()
-	text := <-said
-	switch {
+	c := guest.Command{File: self, Args: append([]string{"berth"}, args...), Dir: "/", Stdin: or(in, null), Stdout: or(out, null)}
+	code := 0
+	said, listenErr := listen(4096, func(w *os.File) {
+		c.Stderr = w
+		code, err = e.Exec(ctx, p.Container, c)
+	})
+	text := plain.Text(strings.TrimPrefix(string(said), "berth: "))
+	switch err = errors.Join(err, listenErr); {
 	case err != nil:
 		return err
 	case code != 0 && text != "":

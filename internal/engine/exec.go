@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
@@ -21,7 +25,7 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 		return guest.CodeFailed, err
 	}
 	if obs.State == container.Paused {
-		return guest.CodeFailed, &container.Error{Subject: string(n), Err: fmt.Errorf("it is paused"), Hint: fmt.Sprintf("berth resume %s lets it go on", n)}
+		return guest.CodeFailed, pausedError(n)
 	}
 	if obs.Leader == 0 {
 		return guest.CodeFailed, &container.Error{Subject: string(n), Err: fmt.Errorf("%w (%s)", container.ErrNotRunning, obs.State),
@@ -32,12 +36,44 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 		return guest.CodeFailed, err
 	}
 	defer g.Close()
+	g.KeepFilters(filepath.Join(e.Paths.Run(n), "filters"))
 	c.Way = e.way(c.Way)
 	code, err := g.Exec(ctx, c)
-	if errors.Is(err, unit.ErrNotRun) {
+	switch {
+	case errors.Is(err, guest.ErrFrozen): // meanwhile
+		err = pausedError(n)
+	case errors.Is(err, unit.ErrNotRun):
 		err = &container.Error{Subject: string(n), Err: err, Hint: "--via direct enters the guest without its systemd"}
 	}
 	return code, err
+}
+
+func pausedError(n container.Name) error {
+	return &container.Error{Subject: string(n), Err: errors.New("it is paused"), Hint: fmt.Sprintf("berth resume %s lets it go on", n)}
+}
+
+// listenGrace is how long what a program in a guest has written may take to
+// arrive after its end.
+const listenGrace = 100 * time.Millisecond
+
+// listen calls f with a pipe for a program in a guest to write to, and returns
+// the first limit bytes of it. Another program of the guest may hold the pipe
+// open for ever, and so does one that was killed in a frozen guest.
+func listen(limit int64, f func(*os.File)) ([]byte, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	heard := make(chan []byte, 1)
+	go func() {
+		b, _ := io.ReadAll(io.LimitReader(r, limit))
+		heard <- b
+		_, _ = io.Copy(io.Discard, r)
+	}()
+	f(w)
+	err = errors.Join(w.Close(), r.SetReadDeadline(time.Now().Add(listenGrace)))
+	return <-heard, err
 }
 
 // locate looks for the guest of a container.

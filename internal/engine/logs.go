@@ -19,6 +19,7 @@ type LogQuery struct {
 	Since, Until time.Time // zero: no bound
 	Units        []string  // names of units or patterns as in path.Match; empty: all
 	Priority     *int      // only what is at least so urgent; nil: all
+	Boot         string    // only of one boot: its ID, or 0 for the last one, -1 for that before; empty: all
 	Last         int       // only so many lines at the end; negative: all
 	Follow       bool      // go on with what comes, until the context ends
 	Console      bool      // only what the guest wrote to its console
@@ -35,7 +36,7 @@ func (q LogQuery) within(t time.Time) bool {
 }
 
 func (q LogQuery) journal() journal.Query {
-	out := journal.Query{Since: q.Since, Until: q.Until, Priority: 7}
+	out := journal.Query{Since: q.Since, Until: q.Until, Priority: 7, Boot: q.Boot}
 	if q.Priority != nil {
 		out.Priority = *q.Priority
 	}
@@ -100,6 +101,9 @@ func (l *logs) unreadError() error {
 
 func (l *logs) run(ctx context.Context) error {
 	l.order.tell = l.tell
+	if err := l.chooseBoot(); err != nil {
+		return err
+	}
 	if !l.query.Follow {
 		console, err := l.readConsole(ctx)
 		if err != nil {

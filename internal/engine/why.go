@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -109,8 +108,8 @@ func (e *Engine) nspawnCause(s container.Status) []container.Cause {
 	return []container.Cause{cause(container.CauseNspawn, "systemd-nspawn says:", lines...)}
 }
 
-// failedUnits asks the guest's systemd. A guest without one, or that does not
-// answer, has nothing to tell.
+// failedUnits asks the guest's systemd, and reads its journal. A guest without
+// one, or that does not answer, has nothing to tell.
 func (e *Engine) failedUnits(ctx context.Context, n container.Name) []container.Cause {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -120,41 +119,41 @@ func (e *Engine) failedUnits(ctx context.Context, n container.Name) []container.
 	}
 	var out []string
 	for line := range bytes.Lines(b) {
-		unit, _, _ := strings.Cut(plain.Text(string(line)), " ")
-		out = append(out, unit)
-		if strings.HasPrefix(unit, "-") {
-			continue
-		}
-		log, _ := e.ask(ctx, n, "journalctl", "--unit="+unit, "--lines=3", "--output=cat", "--no-pager")
-		for l := range bytes.Lines(log) {
-			out = append(out, "  "+plain.Text(string(l)))
-		}
+		unit, _, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+		out = append(out, plain.Text(unit))
+		_ = e.Logs(ctx, n, LogQuery{Units: []string{literally(unit)}, Last: unitLines}, func(l container.LogLine) {
+			for text := range strings.SplitSeq(l.Message, "\n") {
+				out = append(out, "  "+plain.Text(text))
+			}
+		})
 	}
 	return []container.Cause{cause(container.CauseUnits, "units of the guest that failed:", out...)}
 }
 
+// unitLines is how many lines of its log are shown of a unit that failed.
+const unitLines = 3
+
+// literally is the pattern that matches only a unit's name: that has
+// backslashes for what a path has.
+func literally(unit string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(unit)
+}
+
 // ask runs a program in the guest and returns the first 16 KiB that it writes.
 func (e *Engine) ask(ctx context.Context, n container.Name, args ...string) ([]byte, int) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, guest.CodeFailed
-	}
-	defer r.Close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		w.Close()
 		return nil, guest.CodeFailed
 	}
 	defer null.Close()
-	text := make(chan []byte)
-	go func() {
-		b, _ := io.ReadAll(io.LimitReader(r, 16<<10))
-		text <- b
-		_, _ = io.Copy(io.Discard, r)
-	}()
-	code, _ := e.Exec(ctx, n, guest.Command{Args: args, Stdin: null, Stdout: w, Stderr: null})
-	w.Close()
-	return <-text, code
+	code := guest.CodeFailed
+	b, err := listen(16<<10, func(w *os.File) {
+		code, _ = e.Exec(ctx, n, guest.Command{Args: args, Stdin: null, Stdout: w, Stderr: null, Impatient: true})
+	})
+	if err != nil {
+		return nil, guest.CodeFailed
+	}
+	return b, code
 }
 
 // lastConsole are the last lines of the console log.

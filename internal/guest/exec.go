@@ -10,6 +10,7 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,9 @@ type Command struct {
 	User  string   // a name or number; root by default
 	Shell bool     // run the user's login shell, and Args are what follows its name
 	Way   Way      // into the guest
+	// Impatient is for what is not to wait until a guest thaws that is frozen
+	// while the program runs: it is killed then, which is ErrFrozen.
+	Impatient bool
 
 	// Stdin, Stdout and Stderr are given to the program as they are, but for
 	// terminals of the host, whose data is passed on.
@@ -63,7 +67,8 @@ const (
 
 // Exec runs c and returns its exit code, or 128 and the number of the signal
 // that ended it. An error says why it did not run; the code is then one of
-// CodeFailed, CodeNotExecutable and CodeNotFound.
+// CodeFailed, CodeNotExecutable and CodeNotFound. When ctx ends the program is
+// killed; that is such an error where it was not known to run.
 func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	a, err := g.Account(cmp.Or(c.User, "root"))
 	if err != nil {
@@ -78,6 +83,11 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 		return CodeFailed, err
 	}
 	defer s.close()
+	if c.Impatient {
+		var stop func()
+		ctx, stop = g.whileThawed(ctx)
+		defer stop()
+	}
 	if c.Way != Direct && c.File == nil {
 		code, err := g.execUnit(ctx, c, a, s)
 		if err == nil || errors.Is(err, unit.ErrUnsure) {
@@ -106,27 +116,19 @@ func (c Command) argv() []string { return append([]string{cmp.Or(c.Name, c.Args[
 
 // execDirect runs c by entering the guest.
 func (g *Guest) execDirect(ctx context.Context, c Command, a Account, s *streams) (int, error) {
-	read := make(chan error, 1)
-	var filters [][]unix.SockFilter
-	go func() {
-		var err error
-		filters, err = namespace.Filters(g.leader.PID)
-		read <- err
-	}()
-	inner, err := g.command(c, a)
+	starting, stop := g.whileThawed(ctx)
+	defer stop()
+	inner, err := g.command(starting, c, a)
 	if err != nil {
-		return CodeFailed, g.explain(errors.Join(err, <-read))
-	}
-	defer closeGroups(inner)
-	if err := <-read; err != nil {
 		return CodeFailed, g.explain(err)
 	}
-	inner.Filters = filters
+	defer closeGroups(inner)
 	inner.Stdin, inner.Stdout, inner.Stderr, inner.Terminal = s.in, s.out, s.err, s.terminal
 
 	runtime.LockOSThread() // the program is killed with its parent thread
 	defer runtime.UnlockOSThread()
-	pid, err := inner.Start()
+	pid, err := inner.Start(starting)
+	stop()
 	s.started()
 	if err != nil {
 		return codeOf(err), g.explain(startError(err, inner))
@@ -143,12 +145,16 @@ func (g *Guest) execDirect(ctx context.Context, c Command, a Account, s *streams
 }
 
 // command is c in the guest's namespaces, without its streams.
-func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
+func (g *Guest) command(ctx context.Context, c Command, a Account) (*namespace.Command, error) {
 	flags, err := g.namespaces()
 	if err != nil {
 		return nil, err
 	}
-	bounding, err := g.bounding()
+	confined, err := g.confinement()
+	if err != nil {
+		return nil, err
+	}
+	filters, err := g.readFilters(ctx, confined.filters)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +163,7 @@ func (g *Guest) command(c Command, a Account) (*namespace.Command, error) {
 		return nil, err
 	}
 	return &namespace.Command{
-		Target: g.leader.File(), Flags: flags, Bounding: bounding, Cgroups: tasks, CgroupDir: group,
+		Target: g.leader.File(), Flags: flags, Bounding: confined.bounding, Filters: filters, Cgroups: tasks, CgroupDir: group,
 		UID: a.UID, GID: a.GID, Groups: a.Groups, Dir: c.Dir, Env: c.Env, NewSession: true,
 		File: c.File, Paths: candidates(c.Args[0]), Args: c.argv(),
 	}, nil
@@ -189,17 +195,31 @@ func environment(a Account) []string {
 		"SHELL=" + a.Shell, "LANG=C.UTF-8", "container=systemd-nspawn"}
 }
 
-// attend passes signals on to the child pid until it ends.
+// attend passes signals on to the child pid until it ends. When ctx ends it is
+// killed. Its end is not waited for long then: in a frozen guest it may come
+// when that is thawed.
 func attend(ctx context.Context, signals <-chan os.Signal, pid int) (unix.WaitStatus, error) {
-	stop, stopped := make(chan struct{}), make(chan struct{})
+	gone := make(chan struct{})
+	var err error
 	go func() {
-		defer close(stopped)
-		forward(ctx, signals, stop, func(s unix.Signal) { _ = unix.Kill(pid, s) })
+		defer close(gone)
+		err = ended(pid)
 	}()
 	// Until it is waited for, nobody else can get its PID, and its signals.
-	err := ended(pid)
-	close(stop)
-	<-stopped
+	forward(ctx, signals, gone, func(s unix.Signal) { _ = unix.Kill(pid, s) })
+	limit := killLimit
+	if context.Cause(ctx) == ErrFrozen {
+		limit = grace
+	}
+	select {
+	case <-gone:
+	case <-time.After(limit):
+		go func() {
+			<-gone
+			_, _ = wait(pid)
+		}()
+		return 0, context.Cause(ctx)
+	}
 	if err != nil {
 		return 0, err
 	}

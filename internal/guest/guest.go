@@ -20,8 +20,10 @@ import (
 // Guest is a running guest, held by its init.
 type Guest struct {
 	leader  *process.Process
+	start   uint64   // when it started; see process.StartTime
 	root    *os.File // its root directory, opened O_PATH
 	cgroups cgroup.Hierarchies
+	filters string // the file that keeps its system call filters; empty: none
 }
 
 // ErrEnded says that the guest does not run any more.
@@ -58,7 +60,7 @@ func Hold(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	return &Guest{p, root, h}, nil
+	return &Guest{leader: p, start: start, root: root, cgroups: h}, nil
 }
 
 // ownRoot reports whether a directory is not the host's root.
@@ -138,16 +140,35 @@ func (g *Guest) namespaces() (int, error) {
 	return flags, nil
 }
 
-// bounding are the capabilities that the guest's init may ever have, as bits.
-func (g *Guest) bounding() (uint64, error) {
+// confinement is what a program has to have of the guest's init.
+type confinement struct {
+	bounding uint64 // the capabilities that it may ever have, as bits
+	filters  int    // how many seccomp filters it has; negative: the kernel does not tell
+}
+
+func (g *Guest) confinement() (confinement, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.leader.PID))
 	if err != nil {
-		return 0, err
+		return confinement{}, err
 	}
-	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "CapBnd:"); ok {
-			return strconv.ParseUint(strings.TrimSpace(v), 16, 64)
+	return parseConfinement(string(b))
+}
+
+// parseConfinement reads the form of proc_pid_status(5).
+func parseConfinement(status string) (confinement, error) {
+	c := confinement{filters: -1}
+	err := errors.New("/proc/PID/status has no CapBnd")
+	for line := range strings.Lines(status) {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch name {
+		case "CapBnd":
+			c.bounding, err = strconv.ParseUint(value, 16, 64)
+		case "Seccomp_filters": // since Linux 5.9
+			if n, err := strconv.Atoi(value); err == nil {
+				c.filters = n
+			}
 		}
 	}
-	return 0, errors.New("/proc/PID/status has no CapBnd")
+	return c, err
 }

@@ -178,7 +178,7 @@ func (g *Guest) attendUnit(ctx context.Context, signals <-chan os.Signal, t **ta
 	return status, err
 }
 
-// How long the guest's systemd may take to tell of a program that was killed,
+// How long a program that was killed may take to end, and the guest's systemd to tell of it,
 // to execute itself anew, and until it is asked again whether it has.
 const (
 	killLimit   = 2 * time.Second

@@ -104,6 +104,35 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestBoots finds the boots in files whose times overlap.
+func TestBoots(t *testing.T) {
+	t.Parallel()
+	of := func(boot byte, second uint64) made {
+		m := message(second, "x")
+		m.boot = boot
+		return m
+	}
+	places := tree(t, map[string][]byte{
+		machine + "/a.journal": build(t, 1, false, 0, 2, of(7, 10), of(7, 12), of(3, 20)),
+		machine + "/b.journal": build(t, 2, true, 0, 2, of(7, 9), of(3, 25), of(5, 30)),
+	})
+	got, err := Boots(places, []string{machine})
+	must(t, err)
+	var text []string
+	for _, b := range got {
+		text = append(text, fmt.Sprintf("%s %d-%d", strings.TrimRight(b.ID, "0"), b.First.Unix(), b.Last.Unix()))
+	}
+	if s := strings.Join(text, ", "); s != "07 9-12, 03 20-25, 05 30-30" {
+		t.Errorf("the boots are %s", s)
+	}
+	if e := all(t, &Reader{}, places, Query{Priority: 7, Boot: got[1].ID}); len(e) != 2 {
+		t.Errorf("of a boot there are %d entries", len(e))
+	}
+	if none, err := Boots(nil, nil); err != nil || len(none) > 0 {
+		t.Errorf("without journals: %v, %v", none, err)
+	}
+}
+
 // TestGrow reads what is new only, also where it is in another file.
 func TestGrow(t *testing.T) {
 	t.Parallel()

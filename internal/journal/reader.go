@@ -14,6 +14,7 @@ type Query struct {
 	Since, Until time.Time // zero: no bound
 	Units        []string  // patterns as in path.Match, of which one has to fit; empty: all
 	Priority     int       // at most this, which is at least so urgent; 7: all
+	Boot         string    // as Entry.Boot; empty: all
 }
 
 // Unit is the name that a user means by a unit's name or pattern: a service,
@@ -28,6 +29,9 @@ func Unit(name string) string {
 
 // Matches reports whether q wants an entry.
 func (q Query) Matches(e Entry) bool {
+	if q.Boot != "" && e.Boot != q.Boot {
+		return false
+	}
 	if e.Priority > q.Priority || e.Time.Before(q.Since) || !q.Until.IsZero() && e.Time.After(q.Until) {
 		return false
 	}

@@ -26,6 +26,7 @@ type spawn struct {
 	stdio          [3]int
 	terminal, sess bool
 	report         int
+	birth          *int32 // where the second child's PID is noted, shared by the first
 }
 
 func (c *Command) prepare() (*spawn, error) {
@@ -105,12 +106,11 @@ func (s *spawn) fork() (int, unix.Errno) {
 	if _, _, e := unix.RawSyscall(unix.SYS_SETNS, s.target, s.flags, 0); e != 0 {
 		s.fail(stepEnter, e)
 	}
-	pid, errno = rawClone(unix.CLONE_PARENT | uintptr(unix.SIGCHLD))
+	pid, errno = rawCloneNoted(unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|uintptr(unix.SIGCHLD), s.birth)
 	if errno != 0 {
 		s.fail(stepFork, errno)
 	}
 	if pid != 0 {
-		s.tell(0, int32(pid))
 		rawExit(0)
 	}
 	s.become()
@@ -119,9 +119,9 @@ func (s *spawn) fork() (int, unix.Errno) {
 
 //go:nosplit
 //go:norace
-func (s *spawn) tell(step, value int32) {
+func (s *spawn) tell(step, value int32) unix.Errno {
 	r := report{step, value}
-	rawWrite(s.report, unsafe.Pointer(&r), unsafe.Sizeof(r))
+	return rawWrite(s.report, unsafe.Pointer(&r), unsafe.Sizeof(r))
 }
 
 //go:nosplit
@@ -150,6 +150,7 @@ func (s *spawn) become() {
 		}
 	}
 	s.identity()
+	s.stayWanted()
 	if _, _, e := unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(s.dir)), 0, 0); e != 0 {
 		s.fail(stepDir, e)
 	}
@@ -198,6 +199,18 @@ func (s *spawn) streams() {
 	}
 }
 
+// stayWanted has this process die with its parent thread, or now if nobody
+// waits for the program any more: its pipe has no reader then.
+//
+//go:nosplit
+//go:norace
+func (s *spawn) stayWanted() {
+	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0)
+	if s.tell(0, 0) != 0 {
+		rawExit(127)
+	}
+}
+
 //go:nosplit
 //go:norace
 func (s *spawn) identity() {
@@ -219,5 +232,4 @@ func (s *spawn) identity() {
 	if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, s.uid, s.uid, s.uid); e != 0 {
 		s.fail(stepUID, e)
 	}
-	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0)
 }

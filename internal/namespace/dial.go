@@ -104,14 +104,6 @@ func (l *Link) abandon() error {
 	return errors.Join(err, l.leash.Close())
 }
 
-func reap(pid int) error {
-	for {
-		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
-			return os.NewSyscallError("wait4", err)
-		}
-	}
-}
-
 // readOutcome reads how the child's attempt ended.
 func readOutcome(r *os.File) error {
 	if err := r.SetReadDeadline(time.Now().Add(dialLimit)); err != nil {

@@ -1,6 +1,7 @@
 package namespace
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -31,8 +32,11 @@ var errTraced = errors.New("somebody traces the guest's init, so that its system
 // installed. To read them the process is stopped for some 0.05 ms. Where the
 // kernel does not give them, they are none: it is built without
 // CONFIG_CHECKPOINT_RESTORE, forbids to trace, or has a filter for this process
-// too. That somebody else traces the process is an error.
-func Filters(pid int) ([][]unix.SockFilter, error) {
+// too. That somebody else traces the process is an error, and so is that it
+// does not stop: before ctx ends, or at all.
+func Filters(ctx context.Context, pid int) ([][]unix.SockFilter, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, traceLimit, fmt.Errorf("process %d does not stop, so that its system call filter could be read", pid))
+	defer cancel()
 	type result struct {
 		filters [][]unix.SockFilter
 		err     error
@@ -48,8 +52,8 @@ func Filters(pid int) ([][]unix.SockFilter, error) {
 	select {
 	case r := <-read:
 		return r.filters, r.err
-	case <-time.After(traceLimit):
-		return nil, fmt.Errorf("process %d does not stop, so that its system call filter could be read", pid)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 

@@ -54,7 +54,7 @@ func filtered(t *testing.T) int {
 func TestFilters(t *testing.T) {
 	t.Parallel()
 	pid := filtered(t)
-	got, err := Filters(pid)
+	got, err := Filters(t.Context(), pid)
 	must(t, err)
 	if !reflect.DeepEqual(got, twoFilters()) {
 		t.Fatalf("got %v, want %v", got, twoFilters())
@@ -67,10 +67,10 @@ func TestFilters(t *testing.T) {
 			t.Errorf("user %d: Seccomp %q, %q filters", uid, f.Status["Seccomp"], f.Status["Seccomp_filters"])
 		}
 	}
-	if got, err := Filters(g.Process.Pid); err != nil || got != nil {
+	if got, err := Filters(t.Context(), g.Process.Pid); err != nil || got != nil {
 		t.Errorf("of a process without filters: %v, %v", got, err)
 	}
-	if _, err := Filters(1 << 30); !errors.Is(err, unix.ESRCH) {
+	if _, err := Filters(t.Context(), 1<<30); !errors.Is(err, unix.ESRCH) {
 		t.Errorf("of no process: %v", err)
 	}
 }
@@ -82,7 +82,7 @@ func TestFiltersAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for range 50 {
 		group.Go(func() {
-			if got, err := Filters(pid); err != nil || len(got) != 2 {
+			if got, err := Filters(t.Context(), pid); err != nil || len(got) != 2 {
 				t.Errorf("got %d filters, %v", len(got), err)
 			}
 		})
@@ -98,13 +98,13 @@ func TestFiltersTraced(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	must(t, unix.PtraceSeize(pid))
-	if _, err := Filters(pid); !errors.Is(err, errTraced) {
+	if _, err := Filters(t.Context(), pid); !errors.Is(err, errTraced) {
 		t.Errorf("of a traced process: %v", err)
 	}
 	must(t, unix.PtraceInterrupt(pid))
 	must(t, stopped(pid))
 	must(t, unix.PtraceDetach(pid))
-	if got, err := Filters(pid); err != nil || len(got) != 2 {
+	if got, err := Filters(t.Context(), pid); err != nil || len(got) != 2 {
 		t.Errorf("afterwards: %v, %v", got, err)
 	}
 }

@@ -56,6 +56,8 @@ func play(role string) error {
 		return json.NewEncoder(os.Stdout).Encode(f)
 	case "storm":
 		return storm()
+	case "frozen":
+		return frozen()
 	}
 	return fmt.Errorf("no such role: %s", role)
 }

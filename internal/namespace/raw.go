@@ -23,9 +23,16 @@ func afterForkInChild()
 
 //go:nosplit
 //go:norace
-func rawClone(flags uintptr) (uintptr, unix.Errno) {
-	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
-	return pid, errno
+func rawClone(flags uintptr) (uintptr, unix.Errno) { return rawCloneNoted(flags, nil) }
+
+// rawCloneNoted has the kernel note the child's PID before that begins, with
+// CLONE_PARENT_SETTID.
+//
+//go:nosplit
+//go:norace
+func rawCloneNoted(flags uintptr, pid *int32) (uintptr, unix.Errno) {
+	child, _, errno := unix.RawSyscall6(unix.SYS_CLONE, flags, 0, uintptr(unsafe.Pointer(pid)), 0, 0, 0)
+	return child, errno
 }
 
 // cloneArgs is struct clone_args of clone3(2), up to Linux 5.7.
@@ -63,8 +70,9 @@ func rawExit(code int) {
 
 //go:nosplit
 //go:norace
-func rawWrite(fd int, p unsafe.Pointer, n uintptr) {
-	unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(p), n)
+func rawWrite(fd int, p unsafe.Pointer, n uintptr) unix.Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(p), n)
+	return errno
 }
 
 // rawWait waits for a child, and returns its status as wait4(2) has it.

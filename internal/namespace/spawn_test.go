@@ -23,7 +23,7 @@ func run(t *testing.T, c *Command) int {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	pid, err := c.Start()
+	pid, err := c.Start(t.Context())
 	must(t, err)
 	code, err := wait(pid)
 	must(t, err)
@@ -243,7 +243,7 @@ func TestStepErrors(t *testing.T) {
 		c := cases[name]
 		cmd := g.command(t, "exit")
 		c.change(cmd)
-		pid, err := cmd.Start()
+		pid, err := cmd.Start(t.Context())
 		var step *StepError
 		if pid != 0 || !errors.As(err, &step) || step.Step != c.step || !errors.Is(err, c.err) {
 			t.Errorf("%s: PID %d, %v", name, pid, err)
@@ -275,7 +275,7 @@ func TestZeroBytes(t *testing.T) {
 	} {
 		c := g.command(t, "exit")
 		change(c)
-		if pid, err := c.Start(); err == nil || pid != 0 {
+		if pid, err := c.Start(t.Context()); err == nil || pid != 0 {
 			t.Errorf("a %s with a zero byte: PID %d, %v", name, pid, err)
 		}
 	}
@@ -302,7 +302,7 @@ func TestEndsWithItsThread(t *testing.T) {
 	c.Stdin = r
 	started := make(chan int, 1)
 	go onMortalThread(func() {
-		pid, err := c.Start()
+		pid, err := c.Start(t.Context())
 		if err != nil {
 			t.Error(err)
 		}

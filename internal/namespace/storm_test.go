@@ -1,6 +1,7 @@
 package namespace
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -82,7 +83,7 @@ func storm() (err error) {
 func check(i int, c *Command) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	pid, err := c.Start()
+	pid, err := c.Start(context.Background())
 	if i%10 == 0 {
 		if !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("program %d, which is not there: PID %d, %w", i, pid, err)

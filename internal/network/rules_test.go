@@ -78,6 +78,13 @@ func TestRules(t *testing.T) {
 		if err := errors.Join(remove(b), remove(c), remove(a), r.Rebuild(t.Context()), expect("0")); err != nil {
 			return err
 		}
+		if err := add(a); err != nil {
+			return err
+		}
+		r.Network = func(string) (Network, error) { return Network{}, os.ErrNotExist }
+		if err := errors.Join(remove(a), expect("0")); err != nil {
+			return err
+		}
 		out, err := exec.Command("nft", "list", "ruleset").CombinedOutput()
 		if len(out) > 0 || err != nil {
 			return fmt.Errorf("left behind: %s (%v)", out, err)

@@ -55,7 +55,19 @@ func TestConcurrent(t *testing.T) {
 			<-slots
 		})
 	}
-	wg.Wait()
+	ended := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(ended)
+	}()
+	for goOn := true; goOn; { // what runs in a guest ends when that is not paused any more
+		b.try("resume", "--all")
+		select {
+		case <-ended:
+			goOn = false
+		default:
+		}
+	}
 	b.clean()
 	for _, n := range strings.Fields(b.out("ls", "-q")) {
 		b.run("start", n)

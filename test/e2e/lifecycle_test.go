@@ -34,6 +34,9 @@ func TestLifecycle(t *testing.T) {
 	quiet("web: paused", "pause", "web")
 	b.state("web", "paused")
 	is(t, "exec in a paused guest", b.try("exec", "web", "--", "true").code, 125)
+	is(t, "cp into a paused guest", b.try("cp", "/etc/hostname", "web:/tmp/x").code, 1)
+	is(t, "logs of a paused guest", b.try("logs", "web").code, 0)
+	is(t, "why it is paused", b.try("why", "web").code, 0)
 	quiet("web: running", "resume", "web")
 	b.state("web", "running")
 

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -93,9 +94,34 @@ func TestJournal(t *testing.T) {
 			}
 			if kind != "ephemeral" {
 				b.has(out, "Journal stopped")
+				b.secondBoot("web")
 			}
 		})
 	}
+}
+
+// secondBoot starts a guest again and tells its boots apart.
+func (b *berth) secondBoot(name string) {
+	b.Helper()
+	ended := ""
+	for _, l := range b.logs(name) {
+		ended = cmp.Or(l.Boot, ended) // the console knows none
+	}
+	b.run("start", name)
+	b.in(name, `echo "<5>another boot" | systemd-cat -t talker`)
+	b.logged(name, "another boot")
+	for boot, want := range map[string][2]int{"-b": {0, 1}, "--boot=0": {0, 1}, "--boot=-1": {1, 0}, "--boot=" + ended: {1, 0}} {
+		var got [2]int
+		for _, l := range b.logs(boot, name) {
+			if l.Message == "an error" {
+				got[0]++
+			} else if l.Message == "another boot" {
+				got[1]++
+			}
+		}
+		is(b, "what "+boot+" has of the boots", got, want)
+	}
+	b.has(b.fails(1, "logs", "--boot=-7", name).err, "no boot -7 is in its journal")
 }
 
 // sameAsGuest compares with what the guest's own journalctl says.

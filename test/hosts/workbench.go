@@ -61,7 +61,7 @@ func (b *workbench) build(ctx context.Context) error {
 	}
 	if len(b.command) == 0 && slices.Contains(b.suites(), "packages") {
 		steps = append(steps, []string{"go", "test", "-c", "-tags", "packages", "-o", b.program("packages"), "github.com/berth-containers/berth/test/packages"},
-			packagesOf("1.0.0", b.program("debs")), packagesOf("1.0.1", b.program("debs")))
+			packagesOf("1.0.0", b.program("packages-built")), packagesOf("1.0.1", b.program("packages-built")))
 	}
 	for _, argv := range steps {
 		if err := command(ctx, nil, argv...); err != nil {
@@ -71,9 +71,9 @@ func (b *workbench) build(ctx context.Context) error {
 	return nil
 }
 
-// packagesOf is the command that makes the Debian package of a version.
+// packagesOf is the command that makes the packages of a version.
 func packagesOf(version, dir string) []string {
-	return []string{"go", "run", "github.com/berth-containers/berth/packaging", "-version", version, "-out", dir, "-arch", runtime.GOARCH, "-formats", "deb"}
+	return []string{"go", "run", "github.com/berth-containers/berth/packaging", "-version", version, "-out", dir, "-arch", runtime.GOARCH, "-formats", "deb,rpm"}
 }
 
 func (b *workbench) program(name string) string { return filepath.Join(b.dir, name) }
@@ -164,9 +164,11 @@ func (b *workbench) visit(ctx context.Context, name string, r *results) (err err
 		return b.runCommand(ctx, host)
 	}
 	for _, suite := range b.suites() {
+		begun := time.Now()
 		if err := b.runOn(ctx, host, r, suite); err != nil {
 			return err
 		}
+		say(name, suite, begun)
 	}
 	return nil
 }

@@ -16,14 +16,14 @@ import (
 
 // Where test/hosts puts what is to be tested.
 const (
-	debs     = "/opt/berth/debs"
+	built    = "/opt/berth/packages-built"
 	tinyInit = "/opt/berth/tinyinit"
 	tinyTree = "/srv/tiny"
 )
 
 // TestMain refuses to install packages on a machine that is not made for it.
 func TestMain(m *testing.M) {
-	if _, err := os.Stat(debs); err != nil {
+	if _, err := os.Stat(built); err != nil {
 		fmt.Fprintln(os.Stderr, "packages: this runs on the hosts of test/hosts only:", err)
 		os.Exit(1)
 	}
@@ -40,7 +40,7 @@ func TestPackages(t *testing.T) {
 		name string
 		test func(*testing.T)
 	}{
-		{"install", install}, {"start", start}, {"upgrade", upgrade}, {"boot", atBoot}, {"remove", remove}, {"again", again}, {"purge", purge},
+		{"install", install}, {"start", start}, {"upgrade", upgrade}, {"boot", atBoot}, {"remove", remove}, {"again", again}, {"purge", purge}, {"rpm", rpm},
 	} {
 		if !t.Run(step.name, step.test) {
 			return // those after it stand on it
@@ -180,7 +180,7 @@ func lookAt(t *testing.T) guest {
 // deb is the package of a version.
 func deb(t *testing.T, version string) string {
 	t.Helper()
-	all, err := filepath.Glob(filepath.Join(debs, "berth_"+version+"_*.deb"))
+	all, err := filepath.Glob(filepath.Join(built, "berth_"+version+"_*.deb"))
 	if err != nil || len(all) != 1 {
 		t.Fatalf("packages of %s: %q, %v", version, all, err)
 	}

@@ -114,14 +114,20 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 		within, cancel := context.WithTimeout(ctx, limit)
 		err := s.shutDown(within, n, limit)
 		cancel()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return errors.Join(err, s.leave(ctx, n))
+		if err == nil {
+			return s.leave(ctx, n)
+		}
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err // it may still run
 		}
 	}
 	if err := s.Kill(ctx, n); err != nil {
 		return err
 	}
-	return errors.Join(s.stopJob(ctx, n), s.leave(ctx, n))
+	if err := s.stopJob(ctx, n); err != nil {
+		return err
+	}
+	return s.leave(ctx, n)
 }
 
 // shutDown asks the guest to end, and waits.
@@ -229,9 +235,6 @@ func (s *Supervisor) halt(ctx context.Context, n container.Name, nspawn int) {
 
 // leave cleans up behind a container that does not run any more.
 func (s *Supervisor) leave(ctx context.Context, n container.Name) error {
-	if ctx.Err() != nil {
-		return nil // it may still run
-	}
 	return errors.Join(s.cleanUp(ctx, n), s.RestoreSettings())
 }
 

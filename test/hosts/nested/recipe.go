@@ -30,7 +30,7 @@ func Distributions() []Distribution {
 // packages are a server with systemd, and what berth and its tests use there.
 var packages = []string{
 	"systemd", "systemd-sysv", "systemd-container", "dbus", "libpam-systemd", "udev", "login", "passwd", "procps", "util-linux",
-	"iproute2", "nftables", "ca-certificates", "xz-utils", "zstd",
+	"iproute2", "nftables", "ca-certificates", "xz-utils", "zstd", "rpm",
 }
 
 // recipe is the command that writes the tree of d as a tar file to its

@@ -1,0 +1,103 @@
+package guest
+
+import (
+	"context"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/namespace"
+)
+
+// KeepFilters has the system call filters of the guest's init kept in a file,
+// so that they are read from the init only once, which stops it for a moment.
+// Only the host's root may be able to write to the file and its directory.
+func (g *Guest) KeepFilters(file string) { g.filters = file }
+
+// readFilters are the seccomp filters of the guest's init, which has count of
+// them; negative: that is not known. A process can get more, but never loses
+// one: those that were kept are the same as long as there are as many.
+func (g *Guest) readFilters(ctx context.Context, count int) ([][]unix.SockFilter, error) {
+	if count == 0 {
+		return nil, nil
+	}
+	keeps := g.filters != "" && count > 0
+	if keeps {
+		b, _ := os.ReadFile(g.filters)
+		if f, ok := decodeFilters(b, g.leader.PID, g.start); ok && len(f) == count {
+			return f, nil
+		}
+	}
+	f, err := namespace.Filters(ctx, g.leader.PID)
+	if err == nil && keeps && len(f) == count {
+		_ = writeFile(g.filters, encodeFilters(f, g.leader.PID, g.start)) // the next one reads them again
+	}
+	return f, err
+}
+
+// writeFile replaces a file at once.
+func writeFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// filtersMagic begins a file of filters. The init's PID and start follow, and
+// then each filter: the number of its instructions, and these as the kernel
+// has them, all in little-endian order.
+const filtersMagic = "berth filters 1\n"
+
+func encodeFilters(filters [][]unix.SockFilter, pid int, start uint64) []byte {
+	b := []byte(filtersMagic)
+	b = binary.LittleEndian.AppendUint64(b, uint64(pid))
+	b = binary.LittleEndian.AppendUint64(b, start)
+	for _, f := range filters {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(f)))
+		for _, i := range f {
+			b = binary.LittleEndian.AppendUint16(b, i.Code)
+			b = append(b, i.Jt, i.Jf)
+			b = binary.LittleEndian.AppendUint32(b, i.K)
+		}
+	}
+	return b
+}
+
+// decodeFilters are the filters of a file, if they are of that init.
+func decodeFilters(b []byte, pid int, start uint64) ([][]unix.SockFilter, bool) {
+	const header, size = len(filtersMagic) + 16, 8
+	if len(b) < header || string(b[:len(filtersMagic)]) != filtersMagic ||
+		binary.LittleEndian.Uint64(b[header-16:]) != uint64(pid) || binary.LittleEndian.Uint64(b[header-8:]) != start {
+		return nil, false
+	}
+	var out [][]unix.SockFilter
+	for b = b[header:]; len(b) > 0; {
+		if len(b) < 4 {
+			return nil, false
+		}
+		n := int(binary.LittleEndian.Uint32(b))
+		if b = b[4:]; n == 0 || n > unix.BPF_MAXINSNS || n*size > len(b) {
+			return nil, false
+		}
+		f := make([]unix.SockFilter, n)
+		for i := range f {
+			f[i] = unix.SockFilter{Code: binary.LittleEndian.Uint16(b), Jt: b[2], Jf: b[3], K: binary.LittleEndian.Uint32(b[4:])}
+			b = b[size:]
+		}
+		out = append(out, f)
+	}
+	return out, true
+}
