@@ -55,6 +55,20 @@ func (p Paths) Networks() string { return filepath.Join(p.Root, "var/lib/berth/n
 // Network is the file of one network.
 func (p Paths) Network(name string) string { return filepath.Join(p.Networks(), name+".json") }
 
+// Ingress holds the certificates for names that the host answers for.
+func (p Paths) Ingress() string { return filepath.Join(p.Root, "var/lib/berth/ingress") }
+
+// IngressStatus is the file that says how these names fare.
+func (p Paths) IngressStatus() string { return filepath.Join(p.Runtime(), "ingress.json") }
+
+// IngressLock is held by the process that answers for them. No container's name
+// begins with a dot.
+func (p Paths) IngressLock() string { return filepath.Join(p.Locks(), ".ingress") }
+
+// IngressLog is the log of what was asked for by these names. No container can
+// have a console log of this name.
+func (p Paths) IngressLog() string { return filepath.Join(p.Root, "var/log/berth/ingress/access.log") }
+
 // Locks holds the lock files.
 func (p Paths) Locks() string { return filepath.Join(p.Runtime(), "locks") }
 
