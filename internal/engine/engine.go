@@ -40,6 +40,7 @@ type supervisor interface {
 	supervise.Grouper
 	supervise.Recorder
 	supervise.Keeper
+	supervise.Answerer
 }
 
 // Open returns the engine for the containers below paths. It changes nothing.

@@ -206,7 +206,10 @@ func (e *Engine) updateNetwork(ctx context.Context, c plan.Wanted) error {
 	if err != nil {
 		return err
 	}
-	return network.Update(ctx, e.Paths, next)
+	if err := network.Update(ctx, e.Paths, next); err != nil {
+		return err
+	}
+	return e.supervisor.EnsureIngress(ctx)
 }
 
 // networkNotes are what an owner should know of a guest's network beforehand.

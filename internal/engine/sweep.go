@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -40,7 +41,22 @@ type leftover struct {
 }
 
 func (e *Engine) leftovers() []leftover {
-	return append(append(e.directories(), e.runtimes()...), e.namesLeft()...)
+	return slices.Concat(e.directories(), e.runtimes(), e.namesLeft(), e.ingressLeft())
+}
+
+// ingressLeft is the control group of a process for ingress that was killed,
+// and that nobody needs any more.
+func (e *Engine) ingressLeft() []leftover {
+	g := ingress.Group(e.Paths, e.cgroups)
+	if !g.Exists() || ingress.Runs(e.Paths) || ingress.Needed(e.Paths) {
+		return nil
+	}
+	return []leftover{{what: "the cgroup of berth ingress", remove: func(context.Context) (bool, error) {
+		if pids, err := g.Procs(); err != nil || len(pids) > 0 {
+			return false, err // it ends its last requests
+		}
+		return true, g.Remove()
+	}}}
 }
 
 // namesLeft is what a process for names left that nobody needs any more.

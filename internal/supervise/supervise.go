@@ -102,6 +102,12 @@ type Keeper interface {
 	RestoreSettings() error
 }
 
+// Answerer is a Supervisor that has a process answer HTTP for guests.
+type Answerer interface {
+	// EnsureIngress has the process run, unless it does or no lease needs it.
+	EnsureIngress(ctx context.Context) error
+}
+
 // Observation is what a supervisor sees of one container.
 type Observation struct {
 	State    container.State

@@ -9,11 +9,12 @@ import (
 
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/network/names"
 )
 
-// admit answers at the guest's gate, if it has one, and keeps names served for
-// it, until stop is called, which returns when nothing is done for the guest any
+// admit answers at the guest's gate, if it has one, and keeps names and HTTP
+// served for it, until stop is called, which returns when nothing is done for the guest any
 // more.
 func (h *shim) admit(c launch.Command) (stop func()) {
 	if c.Gate == nil {
@@ -22,7 +23,10 @@ func (h *shim) admit(c launch.Command) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var working sync.WaitGroup
 	working.Go(func() {
-		attached := func() { h.keepNames(ctx, &working) }
+		attached := func() {
+			h.keepNames(ctx, &working)
+			working.Go(func() { ingress.Keep(ctx, h.Paths, h.Cgroups, h.Program, h.name) })
+		}
 		_ = network.Admit(ctx, h.Paths, c.Lease, c.Gate, attached, h.complain) // the guest ends with an error, and its reason is kept
 	})
 	return func() {
@@ -53,4 +57,9 @@ func (h *shim) complain(why error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", why, err)
 	}
+}
+
+// EnsureIngress implements supervise.Answerer.
+func (s *Supervisor) EnsureIngress(context.Context) error {
+	return ingress.Ensure(s.Paths, s.Cgroups, s.Program)
 }

@@ -50,11 +50,7 @@ func (h *shim) runOnce() ending {
 	if err != nil {
 		return ending{reason: err}
 	}
-	netns := ""
-	if nspawn.EntersNetwork(rec.Spec) {
-		netns = rec.Spec.NetworkNamespace
-	}
-	n, err := listenNotify(netns)
+	n, err := listenNotify()
 	if err != nil {
 		return ending{reason: err}
 	}

@@ -55,10 +55,13 @@ func Attach(ctx context.Context, paths state.Paths, n container.Name) error {
 		return err
 	}
 	say := func(why error) { fmt.Fprintln(os.Stderr, "berth:", why) }
-	// A guest runs without names too: doctor tells that they are missing.
+	// A guest runs without names and ingress too: doctor and status tell that
+	// they are missing.
 	attached := func() {
-		if err := ensureNames(ctx, paths); err != nil {
-			say(err)
+		for _, err := range []error{ensureNames(ctx, paths), ensureIngress(ctx, paths)} {
+			if err != nil {
+				say(err)
+			}
 		}
 	}
 	admit := func() error {

@@ -96,7 +96,13 @@ func ensureNames(ctx context.Context, paths state.Paths) error {
 
 // startNames starts the unit, and waits for the end of the job.
 func (s *Supervisor) startNames(ctx context.Context) error {
-	changed, err := s.ensureUnit(NamesUnit(s.Paths), NamesText(s.Paths, s.Program))
+	return s.startService(ctx, NamesUnit(s.Paths), NamesText(s.Paths, s.Program))
+}
+
+// startService starts a unit that serves the whole instance, and waits for the
+// end of the job. It writes the unit's text if nobody installed it.
+func (s *Supervisor) startService(ctx context.Context, unit, text string) error {
+	changed, err := s.ensureUnit(unit, text)
 	if err != nil {
 		return err
 	}
@@ -108,7 +114,7 @@ func (s *Supervisor) startNames(ctx context.Context) error {
 	var result chan string
 	err = s.ask(ctx, func(ctx context.Context, l *link) error {
 		result = make(chan string, 1)
-		_, err := l.units.StartUnitContext(ctx, NamesUnit(s.Paths), "replace", result)
+		_, err := l.units.StartUnitContext(ctx, unit, "replace", result)
 		return err
 	})
 	if err != nil {
@@ -117,7 +123,7 @@ func (s *Supervisor) startNames(ctx context.Context) error {
 	select {
 	case how := <-result:
 		if how != "done" {
-			return fmt.Errorf("its job ended with %q: systemctl status %s tells more", how, NamesUnit(s.Paths))
+			return fmt.Errorf("its job ended with %q: systemctl status %s tells more", how, unit)
 		}
 		return nil
 	case <-ctx.Done():
