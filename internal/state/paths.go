@@ -58,8 +58,9 @@ func (p Paths) Network(name string) string { return filepath.Join(p.Networks(), 
 // Ingress holds the certificates for names that the host answers for.
 func (p Paths) Ingress() string { return filepath.Join(p.Root, "var/lib/berth/ingress") }
 
-// IngressStatus is the file that says how these names fare.
-func (p Paths) IngressStatus() string { return filepath.Join(p.Runtime(), "ingress.json") }
+// IngressStatus is the file that says how these names fare, in a directory of
+// its own.
+func (p Paths) IngressStatus() string { return filepath.Join(p.Runtime(), "ingress/status.json") }
 
 // IngressLock is held by the process that answers for them. No container's name
 // begins with a dot.

@@ -3,15 +3,24 @@
 package e2e
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // webServer is a guest's: it answers with its name and what it was asked.
@@ -37,21 +46,17 @@ func TestIngress(t *testing.T) {
 	for i, name := range []string{"one", "two", "three"} {
 		l.in(name, webServer+fmt.Sprint(8001+i))
 	}
-	curl := func(url, more string) string {
-		host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(url, "http://"), "https://"), "/")
-		return l.host(fmt.Sprintf("curl -sS --cacert %[1]s/ca.pem --retry 20 --retry-delay 1 --retry-connrefused --max-time 20 --resolve %[2]s:80:127.0.0.1 --resolve %[2]s:443:'[::1]' %[3]s %[4]s 2>&1 || true",
-			l.work, host, more, url))
-	}
-	must(t, os.WriteFile(filepath.Join(l.work, "ca.pem"), []byte(l.run("ingress", "ca").out), 0o644))
-	l.has(curl("https://one.example.com/", "--http2"), "I am one, Host: one.example.com", "X-Forwarded-For: ::1", "X-Forwarded-Proto: https")
-	l.has(curl("http://two.example.com/", ""), "I am two,", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http")
-	l.has(curl("https://x.two.example.com/", ""), "I am two, Host: x.two.example.com")
-	l.has(curl("http://one.example.com/x?y", "-o /dev/null -w '%{http_code} %{redirect_url}'"), "308 https://one.example.com/x?y")
-	l.has(curl("http://three.example.com/", "-w '%{http_code}'"), "404")
-	l.has(curl("https://three.example.com/", "--retry 0"), "unrecognized name")
+	get := l.web(l.run("ingress", "ca").out).get
+	eventually(t, l, "one.example.com is answered", func() bool { return strings.Contains(get("https://one.example.com/"), "I am one,") })
+	l.has(get("https://one.example.com/"), "HTTP/2.0 200", "Host: one.example.com", "X-Forwarded-For: ::1", "X-Forwarded-Proto: https")
+	l.has(get("http://two.example.com/"), "I am two,", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http")
+	l.has(get("https://x.two.example.com/"), "I am two, Host: x.two.example.com")
+	l.has(get("http://one.example.com/x?y"), "HTTP/1.1 308 https://one.example.com/x?y")
+	l.has(get("http://three.example.com/"), "HTTP/1.1 404")
+	l.has(get("https://three.example.com/"), "unrecognized name")
 
 	declare(`{ host: three.example.com, port: 8003, tls: internal }`) // while it runs
-	eventually(t, l, "three.example.com is answered", func() bool { return strings.Contains(curl("https://three.example.com/", "--retry 0"), "I am three,") })
+	eventually(t, l, "three.example.com is answered", func() bool { return strings.Contains(get("https://three.example.com/"), "I am three,") })
 	type row struct{ Container, Host, Reach, Trouble string }
 	var rows []row
 	eventually(t, l, "ingress ls knows", func() bool {
@@ -64,21 +69,69 @@ func TestIngress(t *testing.T) {
 		pid := l.ingress()
 		must(t, syscall.Kill(pid, syscall.SIGKILL))
 		eventually(t, l, "another process answers", func() bool {
-			return l.ingress() != pid && strings.Contains(curl("https://one.example.com/", "--retry 0"), "I am one,")
+			return l.ingress() != pid && strings.Contains(get("https://one.example.com/"), "I am one,")
 		})
 	}
 	pid := l.ingress()
 	must(t, syscall.Kill(pid, syscall.SIGHUP))
 	eventually(t, l, "another process takes over", func() bool { return l.ingress() != pid })
-	l.has(curl("https://one.example.com/", "--retry 0"), "I am one,")
+	l.has(get("https://one.example.com/"), "I am one,")
 
 	l.run("stop", "two")
-	eventually(t, l, "two.example.com is nobody's", func() bool { return strings.Contains(curl("http://two.example.com/", "-w '%{http_code}'"), "404") })
+	eventually(t, l, "two.example.com is nobody's", func() bool { return strings.Contains(get("http://two.example.com/"), "404") })
 	l.has(l.read(filepath.Join(l.root, "var/log/berth/ingress/access.log")), `"container":"three"`, `"host":"x.two.example.com"`)
 	l.run("stop", "--all")
 	eventually(t, l, "the process ends", func() bool {
 		return !slices.ContainsFunc(processes(l.root), func(p string) bool { return strings.Contains(p, "ingress serve") })
 	})
+}
+
+// web asks the host, over IPv4 by HTTP and over IPv6 by HTTPS.
+type web struct{ *http.Client }
+
+func (l *lan) web(root string) web {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(root))
+	dial := func(ctx context.Context, _, address string) (net.Conn, error) {
+		to := "127.0.0.1:80"
+		if strings.HasSuffix(address, ":443") {
+			to = "[::1]:443"
+		}
+		return l.dial(ctx, to)
+	}
+	return web{&http.Client{
+		Transport:     &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       20 * time.Second,
+	}}
+}
+
+// dial connects from the host.
+func (l *lan) dial(ctx context.Context, address string) (c net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if l.netns != nil {
+			runtime.LockOSThread() // the thread ends with the goroutine
+			if err = unix.Setns(int(l.netns.Fd()), unix.CLONE_NEWNET); err != nil {
+				return
+			}
+		}
+		c, err = new(net.Dialer).DialContext(ctx, "tcp", address)
+	}()
+	<-done
+	return c, err
+}
+
+// get is what there is at a URL, or what is wrong.
+func (w web) get(url string) string {
+	res, err := w.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return fmt.Sprintln(res.Proto, res.StatusCode, res.Header.Get("Location"), string(b), err)
 }
 
 // ingress is the PID of the process that answers HTTP, or of the last one.
@@ -98,7 +151,7 @@ func eventually(t *testing.T, l *lan, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("it does not happen that %s\n%s", what, l.host("cat "+l.root+"/var/log/berth/ingress/access.log.errors 2>&1 || true"))
+			t.Fatalf("it does not happen that %s\n%s", what, l.host("cat "+l.root+"/var/log/berth/ingress/access.log.errors 2>&1 || journalctl -u 'berth-*-ingress' | tail -50"))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -75,6 +76,11 @@ func run(ctx context.Context, o Options) error {
 // answer is Run while it has the lock. It reports whether another process has
 // taken over.
 func answer(ctx context.Context, o Options, lock *state.Lock, in inherited) (taken bool, err error) {
+	if o.Takeover == "" { // of a process that was killed
+		if err := os.RemoveAll(filepath.Dir(o.Paths.IngressStatus())); err != nil {
+			return false, err
+		}
+	}
 	s, err := New(o)
 	if err != nil {
 		return false, err
@@ -99,7 +105,7 @@ func answer(ctx context.Context, o Options, lock *state.Lock, in inherited) (tak
 	err = errors.Join(err, s.Close(wait))
 	listening.Wait()
 	if !taken {
-		err = errors.Join(err, state.RemoveFile(o.Paths.IngressStatus()))
+		err = errors.Join(err, os.RemoveAll(filepath.Dir(o.Paths.IngressStatus())))
 	}
 	return taken, err
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,9 @@ type Server struct {
 
 // New makes a Server that answers for nothing yet.
 func New(o Options) (*Server, error) {
+	if err := os.MkdirAll(filepath.Dir(o.Paths.IngressStatus()), 0o700); err != nil {
+		return nil, err
+	}
 	access, err := openAccess(o.Paths.IngressLog())
 	if err != nil {
 		return nil, err

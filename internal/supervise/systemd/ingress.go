@@ -14,7 +14,7 @@ func IngressUnit(paths state.Paths) string { return paths.Instance() + "-ingress
 
 // IngressText is its content, for the berth at program.
 func IngressText(paths state.Paths, program string) string {
-	berth, writes, home := quoteArg(program), "/run /var/lib /var/log", "ProtectHome=read-only\n"
+	berth, writes, home := quoteArg(program), "/run /var/lib /var/log", "ProtectHome=read-only\nPrivateTmp=yes\n"
 	if paths.Root != "/" {
 		berth += " --root " + quoteArg(paths.Root)
 		writes, home = quote(paths.Root), "" // where it may lie
@@ -39,13 +39,12 @@ RestartPreventExitStatus=0
 RestartSec=100ms
 SuccessExitStatus=143
 TimeoutStopSec=20s
-LimitNOFILE=524288
+LimitNOFILE=65536
 NoNewPrivileges=yes
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
 ProtectSystem=strict
 ReadWritePaths=` + writes + `
-` + home + `PrivateTmp=yes
-PrivateDevices=yes
+` + home + `PrivateDevices=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
