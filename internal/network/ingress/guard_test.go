@@ -66,6 +66,9 @@ func TestEarlyAnswer(t *testing.T) {
 	})
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		for _, size := range []int64{1, 100 << 10, 10 << 20} {
+			if proto == "HTTP/1.1" && size > 1<<20 {
+				continue // there the server waits half a second for what is still sent, and then cuts it off
+			}
 			res, err := w.client(proto).Post("https://a.example.com/", "", zeros(size))
 			if err != nil {
 				t.Errorf("%s: %d bytes: %v", proto, size, err)
