@@ -40,7 +40,7 @@ type supervisor interface {
 	supervise.Grouper
 	supervise.Recorder
 	supervise.Keeper
-	supervise.Answerer
+	supervise.Server
 }
 
 // Open returns the engine for the containers below paths. It changes nothing.

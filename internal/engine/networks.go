@@ -209,7 +209,7 @@ func (e *Engine) updateNetwork(ctx context.Context, c plan.Wanted) error {
 	if err := network.Update(ctx, e.Paths, next); err != nil {
 		return err
 	}
-	return e.supervisor.EnsureIngress(ctx)
+	return e.supervisor.Serve(ctx)
 }
 
 // networkNotes are what an owner should know of a guest's network beforehand.

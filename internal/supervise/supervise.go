@@ -102,10 +102,11 @@ type Keeper interface {
 	RestoreSettings() error
 }
 
-// Answerer is a Supervisor that has a process answer HTTP for guests.
-type Answerer interface {
-	// EnsureIngress has the process run, unless it does or no lease needs it.
-	EnsureIngress(ctx context.Context) error
+// Server is a Supervisor that has processes serve guests: one names, one HTTP.
+type Server interface {
+	// Serve starts those that a lease needs and that do not run, and returns when
+	// they serve.
+	Serve(ctx context.Context) error
 }
 
 // Observation is what a supervisor sees of one container.

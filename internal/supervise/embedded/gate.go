@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -59,7 +60,7 @@ func (h *shim) complain(why error) {
 	}
 }
 
-// EnsureIngress implements supervise.Answerer.
-func (s *Supervisor) EnsureIngress(context.Context) error {
-	return ingress.Ensure(s.Paths, s.Cgroups, s.Program)
+// Serve implements supervise.Server.
+func (s *Supervisor) Serve(ctx context.Context) error {
+	return errors.Join(names.Ensure(ctx, s.Paths, s.Cgroups, s.Program), ingress.Ensure(s.Paths, s.Cgroups, s.Program))
 }

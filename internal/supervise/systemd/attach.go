@@ -58,10 +58,8 @@ func Attach(ctx context.Context, paths state.Paths, n container.Name) error {
 	// A guest runs without names and ingress too: doctor and status tell that
 	// they are missing.
 	attached := func() {
-		for _, err := range []error{ensureNames(ctx, paths), ensureIngress(ctx, paths)} {
-			if err != nil {
-				say(err)
-			}
+		if err := serve(ctx, paths); err != nil {
+			say(err)
 		}
 	}
 	admit := func() error {

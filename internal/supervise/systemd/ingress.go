@@ -1,13 +1,6 @@
 package systemd
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/berth-containers/berth/internal/cgroup"
-	"github.com/berth-containers/berth/internal/network/ingress"
-	"github.com/berth-containers/berth/internal/state"
-)
+import "github.com/berth-containers/berth/internal/state"
 
 // IngressUnit is the name of the unit of the process that answers HTTP.
 func IngressUnit(paths state.Paths) string { return paths.Instance() + "-ingress.service" }
@@ -59,34 +52,4 @@ RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 `
-}
-
-// ensureIngress is EnsureIngress for a process that has no Supervisor yet.
-func ensureIngress(ctx context.Context, paths state.Paths) error {
-	if !ingress.Needed(paths) || ingress.Runs(paths) {
-		return nil
-	}
-	h, err := cgroup.Mounted()
-	if err != nil {
-		return err
-	}
-	s, err := New(ctx, paths, h)
-	if err != nil {
-		return err
-	}
-	return s.EnsureIngress(ctx)
-}
-
-// EnsureIngress implements supervise.Answerer. systemd starts the process again
-// when it ends.
-func (s *Supervisor) EnsureIngress(ctx context.Context) error {
-	if !ingress.Needed(s.Paths) || ingress.Runs(s.Paths) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
-	defer cancel()
-	if err := s.startService(ctx, IngressUnit(s.Paths), IngressText(s.Paths, s.Program)); err != nil {
-		return fmt.Errorf("start %s: %w", IngressUnit(s.Paths), err)
-	}
-	return nil
 }
