@@ -22,12 +22,13 @@ import (
 type lan struct {
 	*berth
 	enter []string // the command that enters it
+	netns *os.File // nil: the test's own
 }
 
 func newLan(t *testing.T) *lan {
 	t.Helper()
 	if underSystemd() {
-		return &lan{newBerth(t), []string{"env"}}
+		return &lan{berth: newBerth(t), enter: []string{"env"}}
 	}
 	t.Parallel()
 	files, errs := make(chan *os.File, 1), make(chan error, 1)
@@ -41,7 +42,7 @@ func newLan(t *testing.T) *lan {
 	netns := <-files
 	must(t, <-errs)
 	t.Cleanup(func() { must(t, netns.Close()) }) // after that of newBerth
-	l := &lan{newBerth(t), []string{"nsenter", fmt.Sprintf("--net=/proc/%d/fd/%d", os.Getpid(), netns.Fd())}}
+	l := &lan{newBerth(t), []string{"nsenter", fmt.Sprintf("--net=/proc/%d/fd/%d", os.Getpid(), netns.Fd())}, netns}
 	l.binary = filepath.Join(l.work, "berth")
 	must(t, os.WriteFile(l.binary, fmt.Appendf(nil, "#!/bin/sh\nexec %s %s \"$@\"\n", strings.Join(l.enter, " "), os.Getenv(binaryVariable)), 0o755))
 	l.host("ip link set lo up")
