@@ -137,9 +137,6 @@ func (a *attachment) bridges(l Lease) error {
 			return &container.Error{Err: fmt.Errorf("network %s: there is a bridge %s already, which is not of berth", n.Name, n.Bridge),
 				Hint: "give the network another bridge, or let hostBridge be " + n.Bridge}
 		}
-		if err == nil {
-			err = LocalRoutes(n.Bridge)
-		}
 		if err != nil {
 			return fmt.Errorf("network %s: %w", n.Name, err)
 		}
@@ -185,6 +182,11 @@ func (a *attachment) make(l Lease, k Link) error {
 func (a *attachment) activate(k Link) error {
 	switch k.Kind {
 	case Bridged:
+		if k.Network != "" { // never on a bridge that others use too
+			if err := LocalRoutes(k.Bridge); err != nil {
+				return err
+			}
+		}
 		if err := errors.Join(a.host.Enslave(k.Host, k.Bridge), a.host.Up(k.Host)); err != nil {
 			return err
 		}

@@ -20,8 +20,8 @@ const soon = time.Second
 // host, as they start and stop. Ports answer on [::1].
 func TestNames(t *testing.T) {
 	l := newLan(t)
-	for _, name := range []string{"one", "two", "three"} {
-		l.run("create", name, "--image", debian(), "privateNetwork=true", "aliases=[alias-of-"+name+"]", "forwardPorts=[{hostPort: 80"+fmt.Sprint(len(name))+"0, containerPort: 80}]")
+	for i, name := range []string{"one", "two", "three"} {
+		l.run("create", name, "--image", debian(), "privateNetwork=true", "aliases=[alias-of-"+name+"]", fmt.Sprintf("forwardPorts=[{hostPort: %d, containerPort: 80}]", 8081+i))
 	}
 	l.run("start", "one", "two")
 	four, six := l.addresses("two")
@@ -46,7 +46,7 @@ func TestNames(t *testing.T) {
 		t.Error("the host still knows what has stopped")
 	}
 	l.in("two", `perl -MIO::Socket::INET -e 'fork and exit; open STDOUT, ">/dev/null"; open STDERR, ">&STDOUT"; open STDIN, "</dev/null"; $s = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) or die; while ($c = $s->accept) { print $c "here\n"; close $c }'`)
-	is(l, "the port on [::1]", l.host("timeout 5 bash -c 'read -r x </dev/tcp/::1/8030; echo $x'"), "here")
+	is(l, "the port on [::1]", l.host("timeout 5 bash -c 'read -r x </dev/tcp/::1/8082; echo $x'"), "here")
 	var findings []struct{ Check, Severity, Text string }
 	l.json(&findings, "doctor", "--json")
 	for _, f := range findings {

@@ -144,7 +144,7 @@ func (b *builder) guest(g Guest) {
 		b.host(l, g.Host)
 	}
 	for _, p := range g.Ports {
-		b.forward(p)
+		b.forward(g, p)
 	}
 }
 
@@ -277,16 +277,30 @@ func merged(ports []HostPort, protocol string) []HostPort {
 	return out[:n]
 }
 
-// forward leads a port of the host to the guest, and counts.
-func (b *builder) forward(p Port) {
+// foreign reports whether an address of the guest is on a bridge that is not
+// berth's.
+func (g Guest) foreign(a netip.Addr) bool {
+	return slices.ContainsFunc(g.Links, func(l Link) bool {
+		return l.Foreign && slices.ContainsFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+	})
+}
+
+// forward leads a port of the host to the guest, and counts. What comes from
+// the host's own 127.0.0.0/8 is left to a proxy where the kernel cannot lead it.
+func (b *builder) forward(g Guest, p Port) {
 	if p.Last < p.First || int(p.To)+int(p.Last-p.First) > 1<<16-1 {
 		b.err = cmp.Or(b.err, fmt.Errorf("ports %d to %d cannot become those from %d on", p.First, p.Last, p.To))
 		return
 	}
 	for _, proto := range b.protocols(p.Protocol) {
 		for _, a := range p.Guest {
-			if !p.Listen.IsValid() || p.Listen.Is4() == a.Is4() {
-				b.forwardTo(a, []byte{proto}, p)
+			proxied := a.Is4() && g.foreign(a)
+			if p.Listen.IsValid() && p.Listen.Is4() != a.Is4() || proxied && p.Listen.IsLoopback() {
+				continue
+			}
+			b.forwardTo(a, []byte{proto}, p)
+			for n := int(p.First); proxied && n <= int(p.Last); n++ {
+				b.add(inet, "proxied", []byte{proto}, port(uint16(n)))
 			}
 		}
 	}

@@ -63,6 +63,7 @@ func translations() []chain {
 		}},
 		{name: "ports-out", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookOutput, priority: nftables.ChainPriorityNATDest, rules: []match{ports}},
 		{name: "ports", rules: []match{
+			and(is4(), begins(target4(), 8, 127), of("proxied", protocol(), toPort()), leave()),
 			and(is4(), translate(unix.NFPROTO_IPV4, 4, "one4", target4(), protocol(), toPort())),
 			and(is4(), translate(unix.NFPROTO_IPV4, 4, "all4", protocol(), toPort())),
 			// Nothing can be forwarded from ::1 and from addresses of one link.

@@ -8,7 +8,7 @@ import (
 // version is part of the name of the set "links". It tells tables of this berth
 // from those that another version has made with other chains: these are made
 // anew. TestVersion says when it has to change.
-const version = "5a249dbc"
+const version = "38a11b2a"
 
 // links holds every link that there are rules for, by bridge (or the
 // interface itself) and interface. The last one takes the tables with it.
@@ -60,6 +60,9 @@ func sets() []set {
 		{family: inet, name: "all6", key: types{protocol, service}, data: types{ip6, service}},
 		{family: inet, name: "one4", key: types{ip4, protocol, service}, data: types{ip4, service}},
 		{family: inet, name: "one6", key: types{ip6, protocol, service}, data: types{ip6, service}},
+		// Those that the kernel cannot lead from 127.0.0.1 to their guests, since
+		// these are on bridges that are not berth's, without route_localnet.
+		{family: inet, name: "proxied", key: types{protocol, service}},
 		// Who reaches a guest without passing the host: through a port, it has to be
 		// sent back through the host. On berth's links that are guests, by where
 		// packets go and whence they are; on other bridges all that are on the link,

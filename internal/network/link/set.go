@@ -31,7 +31,9 @@ func (n *Namespace) IsBridge(name string) (is bool, mtu int, err error) {
 }
 
 // Enslave makes the interface a port of a bridge. The host itself has no
-// address on it, and takes nothing that comes from there for its own.
+// address on it, and takes nothing that comes from there for its own. The bridge
+// may send frames back where they came from: where it passes them to the rules
+// for IP, a guest reaches itself that way by a port of the host.
 func (n *Namespace) Enslave(name, bridge string) error {
 	l, err := n.find(name)
 	if err != nil {
@@ -47,6 +49,9 @@ func (n *Namespace) Enslave(name, bridge string) error {
 	}
 	if err := n.handle.LinkSetMasterByIndex(l, b.Attrs().Index); err != nil {
 		return fmt.Errorf("make %s a port of %s: %w", name, bridge, err)
+	}
+	if err := n.handle.LinkSetHairpin(l, true); err != nil {
+		return fmt.Errorf("let %s send back to %s: %w", bridge, name, err)
 	}
 	return nil
 }

@@ -15,9 +15,10 @@ import (
 	"time"
 )
 
-// Forward is one port of [::1], or a range.
+// Forward is one port of the host's own address, [::1] or 127.0.0.1, or a range.
 type Forward struct {
-	Protocol    string // tcp or udp
+	Protocol    string     // tcp or udp
+	Address     netip.Addr // where clients ask
 	First, Last uint16
 	To          uint16     // of Guest, for First; the others follow
 	Guest       netip.Addr // who answers
@@ -25,18 +26,19 @@ type Forward struct {
 }
 
 func (f Forward) String() string {
-	if f.First == f.Last {
-		return fmt.Sprintf("%s port %d of [::1]", f.Protocol, f.First)
+	at := f.Address.String()
+	if f.Address.Is6() {
+		at = "[" + at + "]"
 	}
-	return fmt.Sprintf("%s ports %d-%d of [::1]", f.Protocol, f.First, f.Last)
+	if f.First == f.Last {
+		return fmt.Sprintf("%s port %d of %s", f.Protocol, f.First, at)
+	}
+	return fmt.Sprintf("%s ports %d-%d of %s", f.Protocol, f.First, f.Last, at)
 }
 
 // MaxPorts is how many ports are served at most: each one costs a socket and
 // some kilobytes.
 const MaxPorts = 1024
-
-// address is where all of it listens.
-const address = "::1"
 
 // Proxy serves ports.
 type Proxy struct {
@@ -48,7 +50,7 @@ type Proxy struct {
 
 type port struct {
 	protocol string
-	number   uint16
+	netip.AddrPort
 }
 
 // listener is a port that is served.
@@ -124,7 +126,7 @@ func choose(forwards []Forward) (map[port]goal, []error) {
 			continue
 		}
 		for n := int(f.First); n <= int(f.Last); n++ {
-			at := port{f.Protocol, uint16(n)}
+			at := port{f.Protocol, netip.AddrPortFrom(f.Address, uint16(n))}
 			if _, taken := wanted[at]; !taken {
 				wanted[at] = goal{netip.AddrPortFrom(f.Guest, f.To+uint16(n)-f.First), what}
 			}
@@ -139,22 +141,21 @@ func (p *Proxy) Close() error { return p.Set(nil) }
 func (p *Proxy) open(at port, target netip.AddrPort) (*listener, error) {
 	l := &listener{}
 	l.target.Store(&target)
-	where := net.JoinHostPort(address, fmt.Sprint(at.number))
 	if at.protocol == "udp" {
-		conn, err := net.ListenPacket("udp6", where)
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at.AddrPort))
 		if err != nil {
 			return nil, err
 		}
 		l.Closer = conn
-		go (&exchange{conn: conn.(*net.UDPConn), buffers: &p.buffers, target: &l.target, sessions: map[netip.AddrPort]*session{}}).serve()
+		go (&exchange{conn: conn, buffers: &p.buffers, target: &l.target, sessions: map[netip.AddrPort]*session{}}).serve()
 		return l, nil
 	}
-	tcp, err := net.Listen("tcp6", where)
+	tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at.AddrPort))
 	if err != nil {
 		return nil, err
 	}
 	l.Closer = tcp
-	go l.accept(tcp.(*net.TCPListener))
+	go l.accept(tcp)
 	return l, nil
 }
 

@@ -37,7 +37,7 @@ func proxy(t *testing.T, forwards ...Forward) *Proxy {
 }
 
 func tcp(first, last, to uint16) Forward {
-	return Forward{Protocol: "tcp", First: first, Last: last, To: to, Guest: guest, Name: "web"}
+	return Forward{Protocol: "tcp", Address: netip.IPv6Loopback(), First: first, Last: last, To: to, Guest: guest, Name: "web"}
 }
 
 // serveTCP has the guest answer a port.
@@ -218,7 +218,7 @@ func TestProblems(t *testing.T) {
 // answers only later.
 func TestUDP(t *testing.T) {
 	t.Parallel()
-	p := proxy(t, Forward{Protocol: "udp", First: 2110, Last: 2110, To: 1110, Guest: guest, Name: "web"})
+	p := proxy(t, Forward{Protocol: "udp", Address: netip.IPv6Loopback(), First: 2110, Last: 2110, To: 1110, Guest: guest, Name: "web"})
 	early := dial(t, "udp", 2110)
 	if _, err := early.Write([]byte("lost")); err != nil {
 		t.Fatal(err)
@@ -277,13 +277,13 @@ func converse(t *testing.T, c net.Conn, said string) {
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	x := &exchange{sessions: map[netip.AddrPort]*session{}}
-	p := proxy(t, Forward{Protocol: "udp", First: 2120, Last: 2120, To: 1120, Guest: guest, Name: "web"})
+	p := proxy(t, Forward{Protocol: "udp", Address: netip.IPv6Loopback(), First: 2120, Last: 2120, To: 1120, Guest: guest, Name: "web"})
 	conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback, Port: 2121})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	x.conn, x.target, x.buffers = conn, &p.ports[port{"udp", 2120}].target, &p.buffers
+	x.conn, x.target, x.buffers = conn, &p.ports[port{"udp", netip.AddrPortFrom(netip.IPv6Loopback(), 2120)}].target, &p.buffers
 	for i := range 2 * maxSessions {
 		s := x.session(netip.AddrPortFrom(netip.IPv6Loopback(), uint16(3000+i)))
 		s.heard.Store(int64(i))

@@ -202,21 +202,42 @@ func clientOf(l network.Lease, link network.Link, n network.Network) (dhcp.Clien
 	return c, false
 }
 
-// forwards are the ports of [::1]: those of all addresses, and those of this
-// one.
+// forwards are the ports of the host's own addresses that the kernel cannot lead
+// to guests: those of [::1], and those of 127.0.0.1 whose guests are on bridges
+// that are not berth's.
 func (t table) forwards() []loopback.Forward {
 	var out []loopback.Forward
 	for _, l := range t.leases {
 		for _, p := range l.Ports {
-			if p.Listen.IsValid() && p.Listen != netip.IPv6Unspecified() && p.Listen != netip.IPv6Loopback() {
-				continue
+			f := loopback.Forward{Protocol: p.Protocol, First: p.First, Last: p.Last, To: p.To, Name: string(l.Name)}
+			if guest, ok := preferred(p.Guest); ok && listens(p, netip.IPv6Loopback()) {
+				f.Address, f.Guest = netip.IPv6Loopback(), guest
+				out = append(out, f)
 			}
-			if guest, ok := preferred(p.Guest); ok {
-				out = append(out, loopback.Forward{Protocol: p.Protocol, First: p.First, Last: p.Last, To: p.To, Guest: guest, Name: string(l.Name)})
+			at := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+			if p.Listen.IsLoopback() && p.Listen.Is4() {
+				at = p.Listen
+			}
+			if i := slices.IndexFunc(p.Guest, netip.Addr.Is4); i >= 0 && foreign(l, p.Guest[i]) && listens(p, at) {
+				f.Address, f.Guest = at, p.Guest[i]
+				out = append(out, f)
 			}
 		}
 	}
 	return out
+}
+
+// listens reports whether a port answers at an address of the host.
+func listens(p network.Port, at netip.Addr) bool {
+	return !p.Listen.IsValid() || p.Listen == at || p.Listen.IsUnspecified() && p.Listen.Is4() == at.Is4()
+}
+
+// foreign reports whether a guest has an address on a bridge that is not
+// berth's.
+func foreign(l network.Lease, a netip.Addr) bool {
+	return slices.ContainsFunc(l.Links, func(k network.Link) bool {
+		return k.Kind == network.Bridged && k.Network == "" && slices.ContainsFunc(k.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+	})
 }
 
 // preferred is an IPv6 address, or else one of IPv4.
