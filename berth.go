@@ -32,6 +32,8 @@ type (
 	Wish = engine.Wish
 	// Wanted is what is wanted of one container.
 	Wanted = plan.Wanted
+	// WantedNetwork is a network that a declaration has.
+	WantedNetwork = engine.WantedNetwork
 	// Selection chooses containers.
 	Selection = engine.Selection
 	// Command is a program to run in a guest.

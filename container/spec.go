@@ -1,6 +1,9 @@
 package container
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Spec is what a container's owner wants. Its keys are the option names of
 // NixOS `containers.<name>` and, in the same style, berth's own. The zero Spec
@@ -25,6 +28,8 @@ type Spec struct {
 	Labels           Labels       `json:"labels,omitempty"`
 
 	PrivateNetwork   bool                 `json:"privateNetwork"`
+	Networks         []string             `json:"networks,omitempty"` // names, or NoNetwork alone
+	Zone             string               `json:"zone,omitempty"`
 	HostBridge       string               `json:"hostBridge,omitempty"`
 	HostAddress      string               `json:"hostAddress,omitempty"`
 	LocalAddress     string               `json:"localAddress,omitempty"`
@@ -36,6 +41,9 @@ type Spec struct {
 	Macvlans         []string             `json:"macvlans,omitempty"`
 	ExtraVeths       map[string]ExtraVeth `json:"extraVeths,omitempty"`
 	ForwardPorts     []ForwardPort        `json:"forwardPorts,omitempty"`
+	Aliases          []string             `json:"aliases,omitempty"`
+	AllowHost        []HostPort           `json:"allowHost,omitempty"`
+	Ingress          []Ingress            `json:"ingress,omitempty"`
 
 	BindMounts             map[string]BindMount `json:"bindMounts,omitempty"` // by mount point
 	Tmpfs                  []string             `json:"tmpfs,omitempty"`
@@ -81,13 +89,16 @@ type ExtraVeth struct {
 	ForwardPorts    []ForwardPort `json:"forwardPorts,omitempty"`
 }
 
-// ForwardPort is a port of the host that the guest answers.
+// ForwardPort is a port of the host, or a range, that the guest answers.
 type ForwardPort struct {
 	Protocol      string `json:"protocol"` // tcp or udp
-	HostPort      uint16 `json:"hostPort"`
-	ContainerPort uint16 `json:"containerPort,omitempty"` // 0: the same as HostPort
+	HostPort      Ports  `json:"hostPort"`
+	ContainerPort uint16 `json:"containerPort,omitempty"` // the guest's for the first of HostPort; 0: the same
 	HostAddress   string `json:"hostAddress,omitempty"`   // where to listen; empty: everywhere
 }
+
+// To is the guest's port for the first one of the host.
+func (f ForwardPort) To() uint16 { return cmp.Or(f.ContainerPort, f.HostPort.First) }
 
 // AllowedDevice lets the guest use a device node of the host.
 type AllowedDevice struct {

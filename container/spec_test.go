@@ -18,8 +18,8 @@ func TestSpecJSON(t *testing.T) {
 	full.Limits = Limits{MemoryMax: 1<<30 + 1, CPUQuota: 250, TasksMax: 1<<64 - 1, IOWeight: 10_000}
 	full.HealthCheck = &HealthCheck{HTTP: "http://x/", Interval: Duration(90 * time.Second)}
 	full.BindMounts = map[string]BindMount{"/srv": {HostPath: "/a", IsReadOnly: true, Create: true}}
-	full.ForwardPorts = []ForwardPort{{Protocol: "udp", HostPort: 65535, ContainerPort: 1}}
-	full.ExtraVeths = map[string]ExtraVeth{"a": {ForwardPorts: []ForwardPort{{Protocol: "tcp", HostPort: 1}}}}
+	full.ForwardPorts = []ForwardPort{{Protocol: "udp", HostPort: Port(65535), ContainerPort: 1}}
+	full.ExtraVeths = map[string]ExtraVeth{"a": {ForwardPorts: []ForwardPort{{Protocol: "tcp", HostPort: Port(1)}}}}
 	full.AdditionalCapabilities = []Capability{"all"}
 	full.Environment = map[string]string{"A": "\u2028<&>\t"}
 	for _, want := range []Spec{DefaultSpec(), full} {

@@ -49,6 +49,8 @@ type Step struct {
 	Start   bool     `json:"start,omitempty"`   // it is started at the end
 	Restart bool     `json:"restart,omitempty"` // the running guest is stopped first
 	Why     string   `json:"why,omitempty"`
+	// Notes are what the owner should know about the container as it is wanted.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Disturbs reports whether the step ends a running guest or removes data.
@@ -59,11 +61,26 @@ func (s Step) Disturbs() bool {
 // Plan is an ordered list of steps; a container stands behind those that it
 // depends on.
 type Plan struct {
-	Steps []Step `json:"steps"`
+	Networks []NetworkStep `json:"networks,omitempty"`
+	Steps    []Step        `json:"steps"`
+}
+
+// NetworkStep is what has to happen to one network of berth's. What a change
+// does to guests is in their own steps.
+type NetworkStep struct {
+	Name    string   `json:"name"`
+	Action  Action   `json:"action"`
+	Changes []Change `json:"changes,omitempty"`
+	Why     string   `json:"why,omitempty"`
 }
 
 // Empty reports whether the plan changes nothing.
 func (p Plan) Empty() bool {
+	for _, s := range p.Networks {
+		if s.Action != ActionNone {
+			return false
+		}
+	}
 	for _, s := range p.Steps {
 		if s.Action != ActionNone {
 			return false

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/internal/cli"
+	"github.com/berth-containers/berth/internal/preinit"
 )
 
 func main() {
@@ -23,6 +24,9 @@ func run() int {
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		fmt.Fprintln(os.Stderr, "berth: close inherited files:", err)
 		return 1
+	}
+	if len(os.Args) > 1 && os.Args[1] == preinit.Command {
+		return preinit.Main(os.Args[2:]) // before anything that only a command of a user needs
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

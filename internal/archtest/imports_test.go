@@ -12,7 +12,8 @@ import (
 var levels = [][]string{
 	{"container", "internal/plain"},
 	{"internal/boot"},
-	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit", "internal/network/link", "internal/network/firewall"},
+	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/cgroup", "internal/unit", "internal/network/link", "internal/network/firewall", "internal/network/survey", "internal/preinit"},
+	{"internal/sysctl"},
 	{"internal/inotify", "internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise", "internal/network"},
 	{"internal/image", "internal/transfer", "internal/journal"},
 	{"internal/launch"},
@@ -33,7 +34,10 @@ var only = map[string][]string{
 	"internal/process":          {},
 	"internal/network/firewall": {},
 	"internal/network/link":     {},
+	"internal/preinit":          {},
+	"internal/network/survey":   {},
 	"internal/namespace":        {},
+	"internal/sysctl":           {"internal/state"},
 	"internal/unit":             {},
 	"internal/state":            {"container", "internal/boot"},
 	"internal/host":             {"container"},
@@ -48,7 +52,7 @@ var only = map[string][]string{
 	"internal/guest":            {"internal/boot", "internal/cgroup", "internal/namespace", "internal/process", "internal/unit"},
 	"internal/transfer":         {"internal/archive"},
 	"internal/journal":          {"internal/archive", "internal/plain"},
-	"cmd/berth":                 {"internal/cli"},
+	"cmd/berth":                 {"internal/cli", "internal/preinit"},
 }
 
 func level(dir string) int {

@@ -83,7 +83,7 @@ const (
 // because a shim is to start quickly.
 func (a *app) internal() *cobra.Command {
 	root := a.base()
-	root.AddCommand(a.shimCmd(), a.runCmd(), a.settleCmd(), a.haltCmd(), a.packCmd(), a.unpackCmd())
+	root.AddCommand(a.shimCmd(), a.runCmd(), a.attachCmd(), a.settleCmd(), a.haltCmd(), a.packCmd(), a.unpackCmd())
 	return root
 }
 

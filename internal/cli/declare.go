@@ -30,7 +30,7 @@ func (s *sources) flags(c *cobra.Command) {
 
 func (s *sources) wishFlags(c *cobra.Command) {
 	c.Flags().BoolVar(&s.adopt, "adopt", false, "take over containers that have another owner")
-	c.Flags().BoolVar(&s.prune, "prune", false, "destroy containers of these declarations that they no longer name")
+	c.Flags().BoolVar(&s.prune, "prune", false, "destroy containers and networks of these declarations that they no longer name")
 }
 
 // wish reads the declarations.
@@ -46,6 +46,9 @@ func (a *app) wish(h *berth.Host, s sources) (berth.Wish, error) {
 	for _, d := range all {
 		if s.prune {
 			w.Prune = append(w.Prune, d.Owner)
+		}
+		for _, n := range d.Networks {
+			w.Networks = append(w.Networks, berth.WantedNetwork{Name: n.Name, Owner: d.Owner, Spec: n.Spec})
 		}
 		for _, c := range d.Containers {
 			w.Containers = append(w.Containers, berth.Wanted{Name: c.Name, Owner: d.Owner, Spec: c.Spec})

@@ -59,6 +59,11 @@ func (a *app) runCmd() *cobra.Command {
 	})
 }
 
+// attachCmd gives the guest of a unit its network, before its init runs.
+func (a *app) attachCmd() *cobra.Command {
+	return a.supervision("attach NAME", systemd.Attach)
+}
+
 // settleCmd comes after each run of a guest in a unit.
 func (a *app) settleCmd() *cobra.Command {
 	return a.supervision("settle NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {

@@ -119,12 +119,20 @@ func keys() []byte {
 		"The effect is that of a change on a running guest: *live* is applied at once, *switch* changes the guest's system in place,\n" +
 		"*restart* stops and starts it, *recreate* gives it the new image and sets what it had changed aside.\n\n" +
 		"| key | type | default | effect | |\n| --- | --- | --- | --- | --- |\n")
-	for _, k := range container.Keys() {
+	keyRows(&b, container.Keys())
+	b.WriteString("\n## Keys of a network\n\nA declaration may have the key `networks` beside `containers`: a map of networks by name, on which containers are by `networks` or `zone`.\n\n" +
+		"    networks:\n      back: { subnet: 10.20.0.0/24, isolated: true }\n      front:\n\n" +
+		"| key | type | default | effect | |\n| --- | --- | --- | --- | --- |\n")
+	keyRows(&b, declare.NetworkKeys())
+	return b.Bytes()
+}
+
+func keyRows(b *bytes.Buffer, keys []container.Key) {
+	for _, k := range keys {
 		text := k.Doc
 		if !k.Live {
 			text = "**Not yet supported.** " + text
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", k.Name, k.Type, k.Default, k.Effect, text)
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", k.Name, k.Type, k.Default, k.Effect, text)
 	}
-	return b.Bytes()
 }

@@ -90,11 +90,22 @@ func size(n int64) string {
 // printPlan prints a plan as its owner reads it: a line for each container,
 // and below it a line for each change.
 func (a *app) printPlan(w io.Writer, p container.Plan) {
+	for _, s := range p.Networks {
+		fmt.Fprintln(w, stepLine(container.Step{Name: container.Name("network " + s.Name), Action: s.Action, Why: s.Why}))
+		printChanges(w, s.Changes)
+	}
 	for _, s := range p.Steps {
 		fmt.Fprintln(w, stepLine(s))
-		for _, c := range s.Changes {
-			fmt.Fprintf(w, "    %s: %s -> %s (%s)\n", c.Key, orUnset(c.Old), orUnset(c.New), c.Effect)
+		printChanges(w, s.Changes)
+		for _, n := range s.Notes {
+			fmt.Fprintf(w, "    note: %s\n", n)
 		}
+	}
+}
+
+func printChanges(w io.Writer, changes []container.Change) {
+	for _, c := range changes {
+		fmt.Fprintf(w, "    %s: %s -> %s (%s)\n", c.Key, orUnset(c.Old), orUnset(c.New), c.Effect)
 	}
 }
 

@@ -18,6 +18,7 @@ containers:
     image: debian:bookworm
     privateNetwork: true
     hostAddress: 10.0.0.1
+    localAddress: 10.0.0.2
     labels: { a.b: c }
     forwardPorts: [{ hostPort: 80 }, { hostPort: 443, protocol: udp }]
     bindMounts: { /srv: { hostPath: /data } }
@@ -61,7 +62,7 @@ func TestParseAssignments(t *testing.T) {
 		{"tmpfs=[/x]", func(s *container.Spec) { s.Tmpfs = []string{"/x"} }},
 		{"extraFlags+=--setenv=A=b", func(s *container.Spec) { s.ExtraFlags = []string{"--setenv=A=b"} }},
 		{"forwardPorts-={hostPort: 80}", func(s *container.Spec) {
-			s.ForwardPorts = []container.ForwardPort{{Protocol: "udp", HostPort: 443}}
+			s.ForwardPorts = []container.ForwardPort{{Protocol: "udp", HostPort: container.Port(443)}}
 		}},
 		{"privateUsers=no", func(s *container.Spec) { s.PrivateUsers.Mode = container.UsersNo }},
 		{"timeoutStartSec=1min 30s", func(s *container.Spec) { s.TimeoutStartSec = 90e9 }},
@@ -100,6 +101,7 @@ func TestParseAssignmentsErrors(t *testing.T) {
 		{"image=", `nothing says what the guest is made of`},
 		{"flake=.#x", "argument 1: flake: image and flake are given: keep one, the guest is made of one thing"},
 		{"privateNetwork=", "hostAddress: this needs a network of the guest's own, and the guest has the host's\n" +
+			"localAddress: this needs a network of the guest's own, and the guest has the host's\n" +
 			"forwardPorts: this needs a network of the guest's own, and the guest has the host's"},
 		{"limits=1G|limits.tasksMax=1", "argument 1: limits: expected a map of limits such as memoryMax, got the text \"1G\"\n" +
 			"argument 2: limits.tasksMax: an argument before this one makes limits text instead of a map"},

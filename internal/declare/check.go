@@ -74,29 +74,6 @@ func (c checker) sourceIsTold() bool {
 	return misspelled(c.value, sources(), isKey)
 }
 
-// privateKeys mean something only where the guest has a network of its own.
-func privateKeys() []string {
-	return []string{"hostBridge", "hostAddress", "localAddress", "hostAddress6", "localAddress6",
-		"localMacAddress", "interfaces", "macvlans", "extraVeths", "forwardPorts"}
-}
-
-func (c checker) network(s container.Spec) {
-	if s.NetworkNamespace != "" && s.PrivateNetwork {
-		c.problem("networkNamespace", "", "a guest with privateNetwork cannot join another network namespace: keep one of the two keys")
-	}
-	if s.PrivateNetwork {
-		return
-	}
-	for _, key := range privateKeys() {
-		switch {
-		case c.given(key) && s.NetworkNamespace != "":
-			c.problem(key, "leave it out", "the guest has the network of networkNamespace, which berth does not set up")
-		case c.given(key):
-			c.problem(key, "add privateNetwork: true", "this needs a network of the guest's own, and the guest has the host's")
-		}
-	}
-}
-
 func (c checker) mounts(s container.Spec) {
 	for i, entry := range s.Tmpfs {
 		if p := container.TmpfsPath(entry); hasMount(s, p) {

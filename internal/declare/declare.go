@@ -13,8 +13,9 @@ import (
 // Declaration is what one file says.
 type Declaration struct {
 	Path       string          // absolute; "" for the standard input
-	Owner      container.Owner // of its containers
+	Owner      container.Owner // of its containers and networks
 	Containers []Declared      // in the order of the file
+	Networks   []DeclaredNetwork
 }
 
 // Declared is one container of a declaration.
@@ -39,6 +40,7 @@ func ParseYAML(r io.Reader, path string) (*Declaration, error) {
 	}
 	d := p.parse(r)
 	p.problems = append(p.problems, dependencyProblems([]*Declaration{d})...)
+	p.problems = append(p.problems, networkProblems([]*Declaration{d})...)
 	if err := problemsOf(p.problems); err != nil {
 		return nil, err
 	}
@@ -90,16 +92,19 @@ func (p *parser) parse(r io.Reader) *Declaration {
 	default:
 		c := &composer{file: p.file, report: p.report}
 		if root := c.value(node, ""); !c.stopped {
-			p.containers(d, &reader{dir: dir, report: p.report}, root)
+			p.top(d, &reader{dir: dir, report: p.report}, root)
 		}
 	}
 	return d
 }
 
+// topKeys are the keys at the top of a declaration.
+func topKeys() []string { return []string{"containers", "networks"} }
+
 const startHint = "a declaration starts with the line containers:"
 
-// containers reads the top of a declaration.
-func (p *parser) containers(d *Declaration, r *reader, root *value) {
+// top reads the top of a declaration.
+func (p *parser) top(d *Declaration, r *reader, root *value) {
 	if root.kind == kindNothing {
 		p.report(&Problem{Pos: p.file, Err: errors.New("the file is empty"), Hint: startHint})
 		return
@@ -108,13 +113,17 @@ func (p *parser) containers(d *Declaration, r *reader, root *value) {
 		return
 	}
 	for _, e := range root.entries {
-		if e.key != "containers" && !isExtension(e.key) {
-			r.problem(path{}.child(e.key), e.pos, unknownKey(e.key, []string{"containers"}), topHint(e.key))
+		if !slices.Contains(topKeys(), e.key) && !isExtension(e.key) {
+			r.problem(path{}.child(e.key), e.pos, unknownKey(e.key, topKeys()), topHint(e.key))
 		}
+	}
+	networks := root.member("networks")
+	if networks != nil {
+		p.networks(d, r, networks)
 	}
 	all := root.member("containers")
 	if all == nil {
-		if misspelled(root, []string{"containers"}, isExtension) {
+		if networks != nil || misspelled(root, topKeys(), isExtension) {
 			return
 		}
 		r.problem(path{}, root.pos, errors.New("the key containers is missing"), startHint)
@@ -147,8 +156,11 @@ func isExtension(key string) bool { return strings.HasPrefix(key, "x-") }
 
 // topHint helps those who forgot the level of containers or of the name.
 func topHint(key string) string {
-	if isKey(key) {
+	switch {
+	case isKey(key):
 		return "a container's keys stand below containers and its name"
+	case key == "network":
+		return "settings of the host belong in /etc/berth/berth.yaml, networks for containers below networks"
 	}
 	return ""
 }

@@ -31,6 +31,8 @@ func specFields() []field[container.Spec] {
 		key("labels", labels(), func(s *spec) *container.Labels { return &s.Labels }),
 
 		key("privateNetwork", boolean(), func(s *spec) *bool { return &s.PrivateNetwork }),
+		key("networks", networkNames(), func(s *spec) *[]string { return &s.Networks }),
+		text(networkName(), "zone", func(s *spec) *string { return &s.Zone }),
 		text(interfaceName(), "hostBridge", func(s *spec) *string { return &s.HostBridge }),
 		text(address(false, false), "hostAddress", func(s *spec) *string { return &s.HostAddress }),
 		text(address(false, true), "localAddress", func(s *spec) *string { return &s.LocalAddress }),
@@ -42,6 +44,9 @@ func specFields() []field[container.Spec] {
 		key("macvlans", interfaces(), func(s *spec) *[]string { return &s.Macvlans }),
 		key("extraVeths", extraVeths(), func(s *spec) *map[string]container.ExtraVeth { return &s.ExtraVeths }),
 		key("forwardPorts", forwardPorts(), func(s *spec) *[]container.ForwardPort { return &s.ForwardPorts }),
+		key("aliases", aliases(), func(s *spec) *[]string { return &s.Aliases }),
+		key("allowHost", allowHost(), func(s *spec) *[]container.HostPort { return &s.AllowHost }),
+		key("ingress", ingress(), func(s *spec) *[]container.Ingress { return &s.Ingress }),
 
 		key("bindMounts", bindMounts(), func(s *spec) *map[string]container.BindMount { return &s.BindMounts }),
 		key("tmpfs", tmpfs(), func(s *spec) *[]string { return &s.Tmpfs }),

@@ -1,10 +1,6 @@
 package declare
 
-import (
-	"fmt"
-
-	"github.com/berth-containers/berth/container"
-)
+import "github.com/berth-containers/berth/container"
 
 func interfaceName() codec[string] {
 	return plain("the name of an interface", `^[^/:\s]{1,15}$`, container.ParseInterface).codec()
@@ -52,35 +48,4 @@ func extraVeths() codec[map[string]container.ExtraVeth] {
 		key("forwardPorts", forwardPorts(), func(v *veth) *[]container.ForwardPort { return &v.ForwardPorts }),
 	)
 	return mapOf[veth, map[string]veth]("a map of links by interface name", `^[^/:\s]{1,15}$`, container.ParseInterface, pair)
-}
-
-func forwardPorts() codec[[]container.ForwardPort] {
-	type forward = container.ForwardPort
-	port := wholeNumber[uint16](1, 65535)
-	one := object("a map of keys such as hostPort", forward{Protocol: "tcp"}, nil,
-		key("protocol", protocol(), func(f *forward) *string { return &f.Protocol }),
-		need(key("hostPort", port, func(f *forward) *uint16 { return &f.HostPort })),
-		key("containerPort", port, func(f *forward) *uint16 { return &f.ContainerPort }),
-		key("hostAddress", plain("an address of the host", "", container.ParseListenAddress).codec(), func(f *forward) *string { return &f.HostAddress }),
-	)
-	return listOf("a list of port forwards", one, describeForward)
-}
-
-func protocol() codec[string] {
-	w := plain("tcp or udp", "", func(s string) (string, error) {
-		if s != "tcp" && s != "udp" {
-			return "", fmt.Errorf("%q is neither tcp nor udp", s)
-		}
-		return s, nil
-	})
-	w.options = []string{"tcp", "udp"}
-	return w.codec()
-}
-
-// describeForward is what no two forwards may share: where they listen.
-func describeForward(f container.ForwardPort) string {
-	if f.HostAddress == "" {
-		return fmt.Sprintf("%s port %d of the host", f.Protocol, f.HostPort)
-	}
-	return fmt.Sprintf("%s port %d of %s", f.Protocol, f.HostPort, f.HostAddress)
 }

@@ -30,6 +30,7 @@ func Load(paths ...string) ([]*Declaration, error) {
 	}
 	problems = append(problems, sameNames(all)...)
 	problems = append(problems, dependencyProblems(all)...)
+	problems = append(problems, networkProblems(all)...)
 	if err := problemsOf(problems); err != nil {
 		return nil, err
 	}

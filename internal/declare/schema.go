@@ -20,6 +20,7 @@ type schema struct {
 	Maximum       *int64             `json:"maximum,omitempty"`
 	Items         *schema            `json:"items,omitempty"`
 	Required      []string           `json:"required,omitempty"`
+	AnyOf         []schema           `json:"anyOf,omitempty"`
 	OneOf         []schema           `json:"oneOf,omitempty"`
 	Properties    map[string]*schema `json:"properties,omitempty"`
 	PropertyNames *schema            `json:"propertyNames,omitempty"`
@@ -83,7 +84,7 @@ func containerSchema() schema {
 // ParseYAML allows; ParseYAML is stricter. The bytes are always the same.
 func Schema() []byte {
 	one := containerSchema()
-	n := name()
+	n, networks := name(), networksSchema()
 	all := schema{
 		Description: "The containers, by name.",
 		Type:        types("object"), PropertyNames: &n.schema, Additional: &one,
@@ -93,8 +94,8 @@ func Schema() []byte {
 		Title:        "berth.yaml",
 		Description:  "A declaration of containers for berth.",
 		Type:         types("object"),
-		Required:     []string{"containers"},
-		Properties:   map[string]*schema{"containers": &all},
+		AnyOf:        []schema{{Required: []string{"containers"}}, {Required: []string{"networks"}}},
+		Properties:   map[string]*schema{"containers": &all, "networks": &networks},
 		PatternProps: map[string]bool{"^x-": true},
 		Additional:   false,
 	}

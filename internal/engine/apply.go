@@ -7,12 +7,14 @@ import (
 	"slices"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/plan"
 )
 
 // Wish is what the owners of one or more declarations want.
 type Wish struct {
 	Containers []plan.Wanted
+	Networks   []WantedNetwork
 	// Adopt takes over containers that have another owner.
 	Adopt bool
 	// KeepImages leaves containers at the images that they have, where these
@@ -20,6 +22,8 @@ type Wish struct {
 	KeepImages bool
 	// Prune destroys the containers of these owners that are not wanted.
 	Prune []container.Owner
+
+	networks network.Networks // as they are to be
 }
 
 // Apply carries out a plan that Plan made for the same wish and that its owner
@@ -38,6 +42,10 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 			errs = append(errs, container.Named(s.Name, e.Destroy(ctx, s.Name, StopLimit)))
 		}
 	}
+	w, err := e.applyNetworks(ctx, w)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
 	failed := map[container.Name]bool{}
 	for _, level := range e.levels(w) {
 		results := Each(level, func(n container.Name) error {
@@ -52,7 +60,7 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 			errs = append(errs, container.Named(level[i], err))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.forgetNetworks(ctx))...)
 }
 
 // applyOne makes one container as it is wanted.

@@ -33,10 +33,14 @@ func (e *Engine) create(ctx context.Context, n container.Name, owner container.O
 		if err != nil {
 			return err
 		}
-		return e.place(state.Record{
+		rec := state.Record{
 			Name: n, Owner: owner, Created: time.Now().UTC().Truncate(time.Second), MachineID: newMachineID(),
 			UIDBase: base, Digest: img.Digest, Spec: spec,
-		})
+		}
+		if rec.Links, err = e.chooseLinks(rec); err != nil {
+			return err
+		}
+		return e.place(rec)
 	})
 }
 
@@ -72,12 +76,13 @@ func newMachineID() string {
 // Destroy stops a container and removes it with everything its guest wrote.
 // What is bind-mounted into it is not touched.
 func (e *Engine) Destroy(ctx context.Context, n container.Name, limit time.Duration) error {
-	return e.locked(ctx, n, func() error {
+	err := e.locked(ctx, n, func() error {
 		if _, err := e.record(n); errors.Is(err, container.ErrNotFound) {
 			return notFound(n, err)
 		} // one that cannot be read can be removed
 		return e.destroy(ctx, n, limit)
 	})
+	return errors.Join(err, e.forgetNetworks(ctx))
 }
 
 func (e *Engine) destroy(ctx context.Context, n container.Name, limit time.Duration) error {

@@ -86,8 +86,28 @@ func ownWays() map[string]string {
 		"dependsOn":        "berth itself, when it starts and stops containers",
 		"limits":           "berth itself, in the container's cgroup",
 		"labels":           "berth itself",
+		"networks":         ownBridge,
+		"zone":             ownBridge,
+		"hostBridge":       ownLink,
+		"hostAddress":      ownLink,
+		"localAddress":     ownLink,
+		"hostAddress6":     ownLink,
+		"localAddress6":    ownLink,
+		"localMacAddress":  ownLink,
+		"interfaces":       "berth itself: the interface goes straight into the guest, and comes back",
+		"macvlans":         "berth itself: it is made in the guest's network namespace",
+		"extraVeths":       ownLink,
+		"forwardPorts":     "berth itself, by maps of its own nftables tables; on [::1] by a proxy",
+		"aliases":          "berth itself: berth names answers the guests' questions",
+		"allowHost":        "berth itself, by its own nftables tables",
+		"ingress":          "berth itself: berth ingress answers on ports 80 and 443",
 	}
 }
+
+const (
+	ownBridge = "berth itself: a bridge of its own, NAT by nftables, names by berth names"
+	ownLink   = "berth itself: the link is complete on both sides before the guest's init runs"
+)
 
 func limitKeys() []string { return []string{"memoryMax", "cpuQuota", "tasksMax", "ioWeight"} }
 

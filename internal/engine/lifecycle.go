@@ -52,6 +52,9 @@ func (e *Engine) start(ctx context.Context, rec *state.Record) error {
 			return err
 		}
 	}
+	if err := e.complete(ctx, rec); err != nil {
+		return err
+	}
 	if err := errors.Join(e.ready(rec), e.ensureChanges(rec.Name)); err != nil {
 		return err
 	}
@@ -79,7 +82,7 @@ func (e *Engine) obstacle(rec *state.Record) error {
 		return &container.Error{Err: fmt.Errorf("its image %s is gone: %w", rec.Digest.Short(), err),
 			Hint: fmt.Sprintf("berth image import %s brings it back, if its source is unchanged", rec.Spec.Image)}
 	}
-	return checkSources(rec.Spec)
+	return errors.Join(checkSources(rec.Spec), e.networkObstacle(rec))
 }
 
 // AwaitReady waits until the guest of a container that was started is ready,

@@ -13,7 +13,12 @@ import (
 // Plan says what Apply would do. It refuses what Apply would refuse.
 func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
 	var p container.Plan
-	if err := e.checkDependencies(w); err != nil {
+	err := e.checkDependencies(w)
+	if err != nil {
+		return p, err
+	}
+	w, p.Networks, err = e.planNetworks(w)
+	if err != nil {
 		return p, err
 	}
 	var errs []error
@@ -58,13 +63,24 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (container.
 		return container.Step{}, owned(*o)
 	}
 	switch {
-	case o == nil:
+	case o == nil, c.Digest != "":
 	case w.KeepImages && c.Spec.Image == o.Spec.Image:
 		c.Digest = o.Digest
 	default:
 		c.Digest, err = e.currentDigest(ctx, c.Spec.Image, o)
 	}
-	return plan.Step(c, o), err
+	if err != nil {
+		return container.Step{}, err
+	}
+	if c.Changes, err = e.stale(c.Name, w.networks); err != nil {
+		return container.Step{}, err
+	}
+	s := plan.Step(c, o)
+	if s.Action != container.ActionNone {
+		s.Notes = networkNotes(c.Spec)
+		err = container.Named(c.Name, e.networkFits(w, c, o, s))
+	}
+	return s, err
 }
 
 // currentDigest is what an image reference stands for now, without reading it

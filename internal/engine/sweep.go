@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -61,15 +63,20 @@ func nameOf(dir string) container.Name {
 	return container.Name(rest)
 }
 
-// runtimes are cgroups and runtime directories of containers that do not run.
+// runtimes are cgroups, runtime directories and networks of containers that do
+// not run.
 func (e *Engine) runtimes() []leftover {
 	names, _ := e.supervisor.Kept()
+	leased, _ := network.Leased(e.Paths)
+	names = append(names, leased...)
+	slices.Sort(names)
+	names = slices.Compact(names)
 	var out []leftover
 	for _, n := range names {
 		if obs, err := e.supervisor.Observe(n); err != nil || obs.State.Alive() && !e.orphan(n) {
 			continue
 		}
-		out = append(out, leftover{what: fmt.Sprintf("the cgroup and runtime directory of %s", n), remove: func(ctx context.Context) (bool, error) {
+		out = append(out, leftover{what: fmt.Sprintf("the cgroup, the runtime directory and the network of %s", n), remove: func(ctx context.Context) (bool, error) {
 			return e.unlessLocked(e.Paths.Lock(n), func() error { return e.stopLeftover(ctx, n) })
 		}})
 	}

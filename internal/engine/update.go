@@ -42,16 +42,19 @@ func (e *Engine) update(ctx context.Context, c plan.Wanted, s container.Step) er
 			return err
 		}
 	}
-	if err := state.WriteRecord(e.Paths.Container(c.Name), next); err != nil {
+	if err := e.writeChosen(ctx, next); err != nil {
 		return err
 	}
-	return e.applyLive(c)
+	return e.applyLive(ctx, c)
 }
 
-// applyLive changes the limits of a guest that goes on running.
-func (e *Engine) applyLive(c plan.Wanted) error {
+// applyLive changes what a guest that goes on running gets of the host.
+func (e *Engine) applyLive(ctx context.Context, c plan.Wanted) error {
 	obs, err := e.supervisor.Observe(c.Name)
 	if err != nil || obs.State != container.Running && obs.State != container.Paused {
+		return err
+	}
+	if err := e.updateNetwork(ctx, c); err != nil {
 		return err
 	}
 	return e.supervisor.SetLimits(c.Name, c.Spec.Limits)

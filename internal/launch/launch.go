@@ -4,6 +4,7 @@
 package launch
 
 import (
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,7 +15,9 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/image"
+	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/nspawn"
+	"github.com/berth-containers/berth/internal/preinit"
 	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -41,6 +44,10 @@ type Command struct {
 	// Updates says that the guest installs an update while it boots, which may
 	// take long.
 	Updates bool
+	// Gate is where the guest asks for its network, which is Lease, before its
+	// init runs: network.Admit answers. It is nil where Lease has no links.
+	Gate  *preinit.Gate
+	Lease network.Lease
 }
 
 // Assemble puts the container's root together in the mount namespace of the
@@ -65,6 +72,15 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 	if err != nil {
 		return Command{}, err
 	}
+	command := Command{Path: program.Path}
+	if command.Lease, err = LeaseOf(paths, rec); err != nil {
+		return Command{}, err
+	}
+	if len(command.Lease.Links) == 0 { // it may have had some in the run before
+		if err := network.Detach(context.Background(), paths, rec.Name); err != nil {
+			return Command{}, err
+		}
+	}
 	launched := state.Launched{Record: *rec, Lost: mounted.Lost, LostLimits: o.LostLimits}
 	if root.Unmapped && root.Users.Size != 0 {
 		launched.Lost = append(launched.Lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
@@ -81,7 +97,16 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 		return Command{}, err
 	}
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
-	return Command{Path: program.Path, Args: append([]string{program.Path}, nspawn.Args(c)...), Env: environment(o.Notify), Updates: launched.Updates}, nil
+	if len(command.Lease.Links) > 0 {
+		gate, bind, err := openGate(root)
+		if err != nil {
+			return Command{}, err
+		}
+		command.Gate, c.Binds = gate, append(c.Binds, bind)
+		c.First = preinit.Args(launched.Init.Path, launched.Init.Notifies())
+	}
+	command.Args, command.Env, command.Updates = append([]string{program.Path}, nspawn.Args(c)...), environment(o.Notify), launched.Updates
+	return command, nil
 }
 
 // mount puts root together where the host does not see it.

@@ -2,6 +2,7 @@ package namespace
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -28,4 +29,20 @@ func Unshared(flags int, f func() error) error {
 		result <- f() // still locked, the thread ends
 	}()
 	return <-result
+}
+
+// InMounts runs f on a thread of its own in the mount namespace of the process
+// pid. What f has other threads do is in that of this process.
+func InMounts(pid int, f func() error) error {
+	return Unshared(unix.CLONE_FS, func() error {
+		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+		if err != nil {
+			return err
+		}
+		defer ns.Close()
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("enter the mounts of process %d: %w", pid, err)
+		}
+		return f()
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/network/link"
 )
 
 // Lease is what one container has of the network while it runs: all that
@@ -20,6 +21,8 @@ type Lease struct {
 	Aliases []string `json:"aliases,omitempty"`
 	// AllowHost are the ports of the host that the guest may use besides DNS.
 	AllowHost []container.HostPort `json:"allowHost,omitempty"`
+	// Ingress are the names for which the host answers HTTP for the guest.
+	Ingress []container.Ingress `json:"ingress,omitempty"`
 	// Attached is set when everything is in place.
 	Attached bool `json:"attached,omitempty"`
 }
@@ -58,6 +61,8 @@ type Link struct {
 	Resolvers []netip.Addr `json:"resolvers,omitempty"`
 	// DHCP is set where the network gives addresses itself and none is fixed.
 	DHCP bool `json:"dhcp,omitempty"`
+	// Was is what a moved interface was on the host, to be given back.
+	Was *link.State `json:"was,omitempty"`
 }
 
 // MAC is a hardware address, as text in JSON.

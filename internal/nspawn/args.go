@@ -30,7 +30,10 @@ type Config struct {
 	Register bool
 	// Init is what the guest runs as PID 1.
 	Init boot.Init
-	Spec container.Spec
+	// First, if there is any, is a program with its arguments that the guest
+	// runs before, and that becomes Init; it says READY=1 for one that does not.
+	First []string
+	Spec  container.Spec
 }
 
 // Bind is a mounted source, and where the guest sees it.
@@ -50,7 +53,7 @@ func Args(c Config) []string {
 	a.set("--hostname", c.Hostname)
 	a.set("--uuid", c.MachineID)
 	a.set("--directory", c.Root)
-	a.set("--notify-ready", yesNo(c.Init.Notifies()))
+	a.set("--notify-ready", yesNo(c.Init.Notifies() || len(c.First) > 0))
 	a.set("--kill-signal", c.Init.HaltSignalName())
 	a.set("--console", "read-only")
 	a.set("--link-journal", "no")
@@ -58,6 +61,9 @@ func Args(c Config) []string {
 	a.users(c)
 	if c.Spec.PrivateNetwork {
 		a.flag("--private-network")
+	}
+	if c.Spec.NetworkNamespace != "" {
+		a.set("--network-namespace-path", c.Spec.NetworkNamespace)
 	}
 	a.mounts(c)
 	a.rights(c)
@@ -67,11 +73,15 @@ func Args(c Config) []string {
 	for _, cred := range c.Spec.Credentials {
 		a.set("--load-credential", cred.ID+":"+cred.Path)
 	}
-	if c.Init.Found() {
+	if c.Init.Found() && len(c.First) == 0 {
 		a.flag("--boot")
 		return append(a.list, c.Spec.ExtraFlags...)
 	}
-	return append(append(a.list, c.Spec.ExtraFlags...), "--", c.Init.Path)
+	first := c.First
+	if len(first) == 0 {
+		first = []string{c.Init.Path}
+	}
+	return slices.Concat(a.list, c.Spec.ExtraFlags, []string{"--"}, first)
 }
 
 func yesNo(b bool) string {

@@ -30,6 +30,7 @@ func Options() []Option {
 		{Name: "--private-users", Since: 220, Keys: []string{"privateUsers"}},
 		{Name: "--private-users-ownership", Since: 249, Keys: []string{"privateUsers"}},
 		{Name: "--private-network", Keys: []string{"privateNetwork"}},
+		{Name: "--network-namespace-path", Since: 236, Keys: []string{"networkNamespace"}},
 		{Name: "--bind", Since: 198, Keys: []string{"bindMounts", "allowedDevices"}},
 		{Name: "--bind-ro", Since: 198, Keys: []string{"bindMounts"}},
 		{Name: "--tmpfs", Since: 214, Keys: []string{"tmpfs"}},

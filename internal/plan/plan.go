@@ -17,6 +17,8 @@ type Wanted struct {
 	Digest container.Digest
 	// NoStart leaves a container stopped that is not alive.
 	NoStart bool
+	// Changes are of what the living guest stands on, beside those of its spec.
+	Changes []container.Change
 }
 
 // Observed is what is there of one container.
@@ -44,7 +46,7 @@ func Step(w Wanted, o *Observed) container.Step {
 	if len(stored) > 0 || o.Owner != w.Owner {
 		s.Action = container.ActionUpdate
 	}
-	s.Changes = append(stored, waiting(w, *o, stored)...)
+	s.Changes = append(append(stored, waiting(w, *o, stored)...), w.Changes...)
 	s.Effect = effect(s.Changes, alive)
 	switch {
 	case o.State == container.Unsupervised:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,16 @@ type Record struct {
 	UIDBase   uint32           `json:"uidBase"`   // of the range kept for it, whether used or not
 	Digest    container.Digest `json:"digest,omitempty"`
 	Spec      container.Spec   `json:"spec"`
+	Links     []Link           `json:"links,omitempty"`
+}
+
+// Link is what was chosen for one of the guest's interfaces: on a network of
+// berth's, or another one by its name in the guest.
+type Link struct {
+	Network   string       `json:"network,omitempty"`
+	Interface string       `json:"interface,omitempty"`
+	MAC       string       `json:"mac,omitempty"`
+	Addresses []netip.Addr `json:"addresses,omitempty"` // on Network, at most one a family
 }
 
 // SpecFile is the file of the record in a container's directory.

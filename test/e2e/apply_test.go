@@ -215,7 +215,7 @@ func TestRecreate(t *testing.T) {
 func TestUnsupported(t *testing.T) {
 	t.Parallel()
 	b := newBerth(t)
-	b.declare("containers: { a: { image: \"$TINY\" }, k: { image: \"$TINY\", privateNetwork: true, hostAddress: 10.0.0.1, healthCheck: { tcp: \":80\" } } }")
+	b.declare("containers: { a: { image: \"$TINY\" }, k: { image: \"$TINY\", privateNetwork: true, healthCheck: { tcp: \":80\" } } }")
 	for _, args := range []string{"plan -f berth.yaml", "up", "create x --image " + tiny() + " healthCheck.tcp=:80"} {
 		r := b.try(strings.Fields(args)...)
 		if r.code == 0 {

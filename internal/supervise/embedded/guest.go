@@ -79,8 +79,9 @@ func (h *shim) say(word string) { fmt.Fprintln(h.report, word) }
 
 // start is a systemd-nspawn that has been started, or why not.
 type start struct {
-	cmd *exec.Cmd
-	err error
+	cmd  *exec.Cmd
+	gate func() // ends the service at the guest's gate
+	err  error
 }
 
 // launch starts systemd-nspawn in the guest's cgroup, and in a mount namespace
@@ -98,7 +99,12 @@ func (h *shim) launch(notify string, console *os.File, lost string) (s start) {
 		}
 		s.cmd = &exec.Cmd{Path: c.Path, Args: c.Args, Env: c.Env, Dir: "/", Stdout: console, Stderr: stderr}
 		s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		return h.guestGroup(h.name).Start(s.cmd)
+		s.gate = h.admit(c)
+		if err := h.guestGroup(h.name).Start(s.cmd); err != nil {
+			s.gate()
+			return err
+		}
+		return nil
 	})
 	return s
 }
@@ -120,6 +126,7 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 			if s.err != nil {
 				return ending{reason: s.err}
 			}
+			defer s.gate()
 			if cmd = s.cmd; patience != nil {
 				patience = nil
 				h.killGuest(cmd)

@@ -18,6 +18,7 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/inotify"
 	"github.com/berth-containers/berth/internal/launch"
+	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
@@ -172,6 +173,9 @@ func (s *Supervisor) stopLeader(ctx context.Context, n container.Name, limit tim
 func (s *Supervisor) clean(n container.Name) error {
 	g := s.group(n)
 	if err := g.Kill(10 * time.Second); err != nil {
+		return err
+	}
+	if err := network.Detach(context.Background(), s.Paths, n); err != nil {
 		return err
 	}
 	if err := errors.Join(g.Remove(), state.RemoveTree(s.Paths.Run(n))); err != nil {

@@ -54,6 +54,11 @@ func Launch(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, n cont
 			return err
 		}
 	}
+	if c.Gate != nil {
+		if err := leaveAtGate(paths, n, c.Gate); err != nil {
+			return err
+		}
+	}
 	return unix.Exec(c.Path, c.Args, c.Env)
 }
 

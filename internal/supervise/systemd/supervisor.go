@@ -17,6 +17,7 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/inotify"
+	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
 )
@@ -243,6 +244,9 @@ func (s *Supervisor) cleanUp(ctx context.Context, n container.Name) error {
 	err := s.ask(ctx, func(ctx context.Context, l *link) error { return l.units.ResetFailedUnitContext(ctx, s.unit(n)) })
 	if err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("reset unit: %w", err)
+	}
+	if err := network.Detach(ctx, s.Paths, n); err != nil {
+		return err
 	}
 	return errors.Join(state.RemoveTree(s.Paths.Run(n)), state.RemoveFailure(s.Paths.Container(n)))
 }

@@ -1,0 +1,128 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Owner is whose the interface of this name is; see Mark. Where there is none
+// the error matches ErrNotFound.
+func (n *Namespace) Owner(name string) (string, error) {
+	l, err := n.find(name)
+	if err != nil {
+		return "", err
+	}
+	return l.Attrs().Alias, nil
+}
+
+// IsBridge reports whether the interface is a bridge, and its MTU. Where there
+// is none the error matches ErrNotFound.
+func (n *Namespace) IsBridge(name string) (is bool, mtu int, err error) {
+	l, err := n.find(name)
+	if err != nil {
+		return false, 0, err
+	}
+	return l.Type() == "bridge", l.Attrs().MTU, nil
+}
+
+// Enslave makes the interface a port of a bridge. The host itself has no
+// address on it, and takes nothing that comes from there for its own.
+func (n *Namespace) Enslave(name, bridge string) error {
+	l, err := n.find(name)
+	if err != nil {
+		return err
+	}
+	b, err := n.find(bridge)
+	if err != nil {
+		return err
+	}
+	const none = 1 // IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
+	if err := n.handle.LinkSetIP6AddrGenMode(l, none); err != nil && !noIPv6(err) {
+		return fmt.Errorf("set up %s: %w", name, err)
+	}
+	if err := n.handle.LinkSetMasterByIndex(l, b.Attrs().Index); err != nil {
+		return fmt.Errorf("make %s a port of %s: %w", name, bridge, err)
+	}
+	return nil
+}
+
+func noIPv6(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)
+}
+
+// Quieten keeps an interface from configuring itself by what it hears: no
+// router advertisements are taken, and no time is spent on looking for others
+// with its addresses.
+func (n *Namespace) Quieten(name string) error { return n.write(quiet(name)...) }
+
+// Up sets the interface up.
+func (n *Namespace) Up(name string) error {
+	l, err := n.find(name)
+	if err != nil {
+		return err
+	}
+	return n.up(l)
+}
+
+func (n *Namespace) up(l netlink.Link) error {
+	if err := n.handle.LinkSetUp(l); err != nil {
+		return fmt.Errorf("set %s up: %w", l.Attrs().Name, err)
+	}
+	return nil
+}
+
+// SetAddresses gives the interface these addresses, beside those that it has.
+// They can be used at once.
+func (n *Namespace) SetAddresses(name string, addresses []netip.Prefix) error {
+	l, err := n.find(name)
+	if err != nil {
+		return err
+	}
+	for _, p := range addresses {
+		a := &netlink.Addr{IPNet: ipNet(p)}
+		if p.Addr().Is6() {
+			a.Flags = unix.IFA_F_NODAD
+		}
+		if err := n.handle.AddrReplace(l, a); err != nil {
+			return fmt.Errorf("give %s the address %v: %w", name, p, err)
+		}
+	}
+	return nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// SetGateway makes gateway a default route through the interface. It need not
+// be in a prefix of an address there.
+func (n *Namespace) SetGateway(name string, gateway netip.Addr) error {
+	all := netip.PrefixFrom(gateway, 0).Masked()
+	return n.route(name, netlink.Route{Dst: ipNet(all), Gw: gateway.AsSlice(), Flags: int(netlink.FLAG_ONLINK)}, fmt.Sprintf("by %v", gateway))
+}
+
+// SetRoute makes a route to what is directly on the interface.
+func (n *Namespace) SetRoute(name string, to netip.Prefix) error {
+	scope := netlink.SCOPE_LINK
+	if to.Addr().Is6() {
+		scope = netlink.SCOPE_UNIVERSE
+	}
+	return n.route(name, netlink.Route{Dst: ipNet(to.Masked()), Scope: scope}, fmt.Sprintf("to %v", to))
+}
+
+func (n *Namespace) route(name string, r netlink.Route, what string) error {
+	l, err := n.find(name)
+	if err != nil {
+		return err
+	}
+	r.LinkIndex = l.Attrs().Index
+	if err := n.handle.RouteReplace(&r); err != nil {
+		return fmt.Errorf("make a route %s through %s: %w", what, name, err)
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/network/firewall"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// Update gives a running guest other ports, aliases, allowHost and ingress:
+// those of l. Its links stay as they are. A guest that has no lease has
+// nothing to update.
+func Update(ctx context.Context, paths state.Paths, l Lease) error {
+	return locked(ctx, paths, func() error {
+		have, err := ReadLease(paths, l.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		next := have
+		next.Ports, next.Aliases, next.AllowHost, next.Ingress = l.Ports, l.Aliases, l.AllowHost, l.Ingress
+		if err := rulesOf(paths).Update(ctx, have, next); err != nil {
+			return err
+		}
+		return writeLease(paths, next)
+	})
+}
+
+// rulesOf are the rules of the berth at paths.
+func rulesOf(paths state.Paths) Rules {
+	return Rules{
+		Instance: paths.Instance(),
+		Leases:   func() ([]Lease, error) { return ReadLeases(paths) },
+		Network:  func(name string) (Network, error) { return readNetwork(paths, name) },
+	}
+}
+
+// readNetwork reads one network.
+func readNetwork(paths state.Paths, name string) (Network, error) {
+	var n Network
+	return n, state.ReadJSON(paths.Network(name), &n)
+}
+
+// Change keeps a network that has changed, and has the rules for the guests
+// that run on it made anew. Their links stay as they are.
+func Change(ctx context.Context, paths state.Paths, n Network) error {
+	return locked(ctx, paths, func() error {
+		if err := WriteNetwork(paths, n); err != nil {
+			return err
+		}
+		leases, err := ReadLeases(paths)
+		on := func(l Lease) bool {
+			return slices.ContainsFunc(l.Links, func(k Link) bool { return k.Network == n.Name })
+		}
+		if err != nil || !slices.ContainsFunc(leases, on) {
+			return err
+		}
+		r := rulesOf(paths)
+		_, err = firewall.Tables{Instance: r.Instance, All: func() (firewall.Rules, error) { return r.all(Lease{}, Lease{}) }}.Rebuild()
+		return err
+	})
+}
+
+// PortTraffic counts what went through the ports of a running guest.
+func PortTraffic(paths state.Paths, n container.Name) ([]Traffic, error) {
+	l, err := ReadLease(paths, n)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return rulesOf(paths).Traffic(l)
+}

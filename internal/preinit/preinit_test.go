@@ -1,0 +1,237 @@
+package preinit
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// roleVariable makes the test binary play the first process of a guest.
+const roleVariable = "BERTH_PREINIT_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleVariable) == "" {
+		os.Exit(m.Run())
+	}
+	os.Unsetenv(roleVariable)
+	dir, args := os.Args[1], os.Args[2:]
+	announces := len(args) > 0 && args[0] == announce
+	if announces {
+		args = args[1:]
+	}
+	if err := run(dir, args, announces); err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+	}
+	os.Exit(1)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// first is the first process of a guest, in a network namespace of its own.
+func first(dir string, args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", append([]string{dir}, args...)...)
+	cmd.Env = []string{roleVariable + "=1", "NOTIFY_SOCKET=" + dir + "/notify", "GREETING=hello"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+	return cmd
+}
+
+// TestGate lets a program become another, with its arguments and environment,
+// after its network namespace was seen from outside.
+func TestGate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	gate, err := Listen(dir, os.Getuid())
+	must(t, err)
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/notify", Net: "unixgram"})
+	must(t, err)
+	defer notify.Close()
+	var other bool
+	served := make(chan error)
+	go func() {
+		served <- gate.Serve(func(netns *os.File) (Settings, error) {
+			own, err1 := os.Stat("/proc/self/ns/net")
+			its, err2 := netns.Stat()
+			other = err1 == nil && err2 == nil && !os.SameFile(own, its)
+			return Settings{}, nil
+		}, func(err error) { t.Error(err) })
+	}()
+	out, err := first(dir, announce, "/bin/sh", "-c", `echo "$0 $1 $GREETING"; ls /proc/self/fd; exec grep "^Sig[BIC]" /proc/self/status`, "zero", "one").CombinedOutput()
+	must(t, err)
+	must(t, <-served)
+	plain, err := exec.Command("/bin/sh", "-c", `ls /proc/self/fd; exec grep "^Sig[BIC]" /proc/self/status`).Output()
+	must(t, err)
+	if want := "zero one hello\n" + string(plain); string(out) != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+	if !other {
+		t.Error("the gate saw its own network namespace")
+	}
+	b := make([]byte, 100)
+	n, err := notify.Read(b)
+	must(t, err)
+	if string(b[:n]) != "READY=1" {
+		t.Errorf("it said %q", b[:n])
+	}
+	must(t, gate.Close())
+}
+
+// TestGateErrors: both sides know why a guest does not start.
+func TestGateErrors(t *testing.T) {
+	t.Parallel()
+	why := errors.New("no bridge")
+	for want, c := range map[string]struct {
+		attach error
+		init   string
+		end    func(*Gate) error
+	}{
+		"the guest's network was not set up: no bridge":               {attach: why, init: "/bin/true"},
+		"start /nothing: no such file or directory":                   {init: "/nothing"},
+		"the guest's network was not set up: who was at it has ended": {end: (*Gate).hangUp, init: "/bin/true"},
+		"ask for the guest's network: dial unix":                      {end: (*Gate).Close, init: "/bin/true"},
+	} {
+		dir := t.TempDir()
+		gate, err := Listen(dir, os.Getuid())
+		must(t, err)
+		var told []string
+		served := make(chan error, 1)
+		go func() {
+			if c.end != nil {
+				served <- c.end(gate)
+				return
+			}
+			served <- gate.Serve(func(*os.File) (Settings, error) { return Settings{}, c.attach }, func(err error) { told = append(told, err.Error()) })
+		}()
+		if c.end != nil && strings.HasPrefix(want, "ask") {
+			must(t, <-served)
+			served <- nil
+		}
+		out, err := first(dir, c.init).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: it said %q, %v", want, out, err)
+		}
+		err = <-served
+		if c.end == nil && (err == nil || !slices.Equal(told, []string{err.Error()}) || !strings.Contains(want, err.Error())) {
+			t.Errorf("%s: the host was told %q, %v", want, told, err)
+		}
+		_ = gate.Close()
+	}
+}
+
+// hangUp ends a connection as a process does that is killed.
+func (g *Gate) hangUp() error {
+	c, err := g.listener.Accept()
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+func TestGateClosed(t *testing.T) {
+	t.Parallel()
+	gate, err := Listen(t.TempDir(), os.Getuid())
+	must(t, err)
+	f, err := gate.File()
+	must(t, err)
+	heir, err := Inherited(f)
+	must(t, err)
+	must(t, errors.Join(gate.Close(), heir.Close()))
+	if err := heir.Serve(nil, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// guestTree makes files by their paths: "-> TARGET" is a link, "fifo" a pipe.
+func guestTree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for path, text := range files {
+		at := filepath.Join(dir, path)
+		must(t, os.MkdirAll(filepath.Dir(at), 0o755))
+		switch to, link := strings.CutPrefix(text, "-> "); {
+		case link:
+			must(t, os.Symlink(to, at))
+		case text == "fifo":
+			must(t, unix.Mkfifo(at, 0o644))
+		case text == "dir":
+			must(t, os.Mkdir(at, 0o755))
+		default:
+			must(t, os.WriteFile(at, []byte(text), 0o644))
+		}
+	}
+	return dir
+}
+
+// TestWrite puts settings into guests of all sorts.
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	s := Settings{Resolver: "nameserver 10.0.0.1\n", Files: []File{{Path: "/run/x/y", Text: "text"}, {Path: "/etc/hosts", Text: "ours", Missing: true}}}
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  map[string]string
+		errs  int
+	}{
+		"bare":       {nil, map[string]string{"run/x/y": "text", "etc/hosts": "ours", "etc/resolv.conf": s.Resolver}, 0},
+		"with files": {map[string]string{"etc/hosts": "its own", "etc/resolv.conf": "nameserver 9.9.9.9\noptions that are longer\n"}, map[string]string{"etc/hosts": "its own", "etc/resolv.conf": s.Resolver}, 0},
+		"resolved":   {map[string]string{"etc/resolv.conf": "-> ../run/systemd/resolve/stub-resolv.conf"}, map[string]string{"run/systemd/resolve/stub-resolv.conf": s.Resolver}, 0},
+		"resolvconf": {map[string]string{"etc/resolv.conf": "-> /run/resolvconf/resolv.conf"}, map[string]string{"run/resolvconf/resolv.conf": s.Resolver, "run/resolvconf/interface/eth0.berth": s.Resolver}, 0},
+		"odd":        {map[string]string{"etc/resolv.conf": "fifo", "run/x": "a file"}, map[string]string{"etc/hosts": "ours"}, 2},
+		"odder":      {map[string]string{"etc/resolv.conf": "dir", "etc/hosts": "-> nowhere"}, map[string]string{"run/x/y": "text"}, 1},
+		"no etc":     {map[string]string{"etc": "a file"}, map[string]string{"run/x/y": "text"}, 2},
+	} {
+		root := guestTree(t, c.files)
+		for range 2 {
+			if errs := s.write(root); len(errs) != c.errs {
+				t.Errorf("%s: %v", name, errs)
+			}
+			for path, want := range c.want {
+				if b, err := os.ReadFile(filepath.Join(root, path)); err != nil || string(b) != want {
+					t.Errorf("%s: %s says %q, %v", name, path, b, err)
+				}
+			}
+		}
+		if target, link := strings.CutPrefix(c.files["etc/resolv.conf"], "-> "); link {
+			if got, err := os.Readlink(filepath.Join(root, "etc/resolv.conf")); err != nil || got != target {
+				t.Errorf("%s: the link leads to %q, %v", name, got, err)
+			}
+		}
+	}
+}
+
+// TestClient starts a DHCP client where the guest would not.
+func TestClient(t *testing.T) {
+	t.Parallel()
+	const wants = "run/systemd/system/multi-user.target.wants/systemd-networkd.service"
+	for name, c := range map[string]struct {
+		files map[string]string
+		woken bool
+		errs  int
+	}{
+		"networkd, not enabled": {map[string]string{"usr/lib/systemd/system/systemd-networkd.service": ""}, true, 0},
+		"networkd, enabled":     {map[string]string{"lib/systemd/system/systemd-networkd.service": "", "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": ""}, false, 0},
+		"ifupdown":              {map[string]string{"usr/lib/systemd/system/systemd-networkd.service": "", "etc/network/interfaces": "auto eth0\niface eth0 inet dhcp\n"}, false, 0},
+		"none":                  {nil, false, 1},
+	} {
+		root := guestTree(t, c.files)
+		for range 2 {
+			if errs := (Settings{Client: "eth0"}).write(root); len(errs) != c.errs {
+				t.Errorf("%s: %v", name, errs)
+			}
+		}
+		if _, err := os.Readlink(filepath.Join(root, wants)); (err == nil) != c.woken {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
