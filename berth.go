@@ -175,6 +175,18 @@ func (h *Host) Autostart() ([]container.Name, error) { return h.engine.Autostart
 // Doctor checks the host. It changes nothing.
 func (h *Host) Doctor(ctx context.Context) []container.Finding { return h.engine.Doctor(ctx) }
 
+// Networks are all networks of berth's own, by name.
+func (h *Host) Networks() ([]container.NetworkStatus, error) { return h.engine.Networks() }
+
+// Network is one of them.
+func (h *Host) Network(name string) (container.NetworkStatus, error) { return h.engine.Network(name) }
+
+// Ports are the ports of the host that a container answers.
+func (h *Host) Ports(n container.Name) ([]container.PortStatus, error) { return h.engine.Ports(n) }
+
+// CountTraffic adds to the status of a container what went over its links.
+func (h *Host) CountTraffic(s *container.Status) error { return h.engine.CountTraffic(s) }
+
 // Explain says for every key of a spec what this host makes of it.
 func (h *Host) Explain() ([]container.Explanation, error) { return h.engine.Explain() }
 

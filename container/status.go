@@ -35,6 +35,10 @@ type Status struct {
 	Digest   Digest    `json:"digest,omitempty"`   // the image that it boots
 	UIDBase  uint32    `json:"uidBase,omitempty"`  // the host's number of the guest's root; 0: no range
 	Labels   Labels    `json:"labels,omitempty"`
+	// HostNetwork is set where the guest has the host's network; otherwise Links
+	// are its interfaces.
+	HostNetwork bool         `json:"hostNetwork,omitempty"`
+	Links       []LinkStatus `json:"links,omitempty"`
 	// Pending holds what the owner wants and the running guest does not have
 	// yet; it takes effect with the next start.
 	Pending []Change `json:"pending,omitempty"`

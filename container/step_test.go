@@ -52,7 +52,7 @@ func TestPlan(t *testing.T) {
 		{[]Step{{Action: ActionUpdate, Effect: EffectRecreate}}, false, true},
 		{[]Step{{Action: ActionCreate}, {Action: ActionDestroy}}, false, true},
 	} {
-		p := Plan{c.steps}
+		p := Plan{Steps: c.steps}
 		if p.Empty() != c.empty || p.Disturbs() != c.disturbs {
 			t.Errorf("%+v: empty %v, disturbs %v", c.steps, p.Empty(), p.Disturbs())
 		}

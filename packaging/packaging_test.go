@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,8 @@ func TestStage(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"units/berth@.service": "\nExecStart=/usr/bin/berth run %I\n", "units/berth-autostart.service": "\nExecStart=/usr/bin/berth start --autostart\n",
-		"completions/berth": "__start_berth", "completions/_berth": "#compdef berth", "completions/berth.fish": "complete -c berth", "man/berth-why.1.gz": "",
+		"units/berth-names.service": "\nExecStart=/usr/bin/berth names\n",
+		"completions/berth":         "__start_berth", "completions/_berth": "#compdef berth", "completions/berth.fish": "complete -c berth", "man/berth-why.1.gz": "",
 	} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil || len(b) == 0 || !strings.Contains(string(b), text) {
@@ -68,7 +70,7 @@ func TestRecipe(t *testing.T) {
 }
 
 // TestSettings holds that the file of settings sets nothing, and that the
-// example in it is a declaration.
+// examples in it are settings and a declaration.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile("berth.yaml")
@@ -85,8 +87,16 @@ func TestSettings(t *testing.T) {
 			example.WriteString(text)
 		}
 	}
-	d, err := declare.ParseYAML(strings.NewReader(example.String()), "/etc/berth/containers/x.yaml")
+	settings, containers, _ := strings.Cut(example.String(), "containers:\n")
+	set, err := declare.ParseSettings(strings.NewReader(settings), "/etc/berth/berth.yaml")
+	if err != nil || set.Network.Bridge == "" || set.Ingress.Email == "" {
+		t.Errorf("%+v, %v in\n%s", set, err, settings)
+	}
+	d, err := declare.ParseYAML(strings.NewReader("containers:\n"+containers), "/etc/berth/containers/x.yaml")
 	if err != nil || len(d.Containers) != 1 {
-		t.Errorf("%v in\n%s", err, example.String())
+		t.Errorf("%v in\n%s", err, containers)
+	}
+	if set, err := declare.ParseSettings(bytes.NewReader(b), "/etc/berth/berth.yaml"); err != nil || set != (declare.Settings{}) {
+		t.Errorf("the file sets %+v, %v", set, err)
 	}
 }

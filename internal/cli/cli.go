@@ -83,7 +83,7 @@ const (
 // because a shim is to start quickly.
 func (a *app) internal() *cobra.Command {
 	root := a.base()
-	root.AddCommand(a.shimCmd(), a.runCmd(), a.attachCmd(), a.settleCmd(), a.haltCmd(), a.packCmd(), a.unpackCmd())
+	root.AddCommand(a.shimCmd(), a.runCmd(), a.attachCmd(), a.settleCmd(), a.haltCmd(), a.namesCmd(), a.packCmd(), a.unpackCmd())
 	return root
 }
 
@@ -116,9 +116,9 @@ func (a *app) command() *cobra.Command {
 		&cobra.Group{ID: groupHost, Title: "The host:"},
 	)
 	a.add(root, groupDeclare, a.planCmd(), a.applyCmd(), a.upCmd(), a.downCmd(), a.createCmd(), a.setCmd(), a.editCmd(), a.showCmd(), a.destroyCmd())
-	a.add(root, groupRun, a.startCmd(), a.stopCmd(), a.restartCmd(), a.terminateCmd(), a.pauseCmd(), a.resumeCmd(), a.lsCmd(), a.statusCmd(), a.waitCmd(), a.whyCmd())
+	a.add(root, groupRun, a.startCmd(), a.stopCmd(), a.restartCmd(), a.terminateCmd(), a.pauseCmd(), a.resumeCmd(), a.lsCmd(), a.statusCmd(), a.waitCmd(), a.whyCmd(), a.portCmd())
 	a.add(root, groupInside, a.execCmd(), a.shellCmd(), a.loginCmd(), a.logsCmd(), a.cpCmd())
-	a.add(root, groupHost, a.imageCmd(), a.doctorCmd(), a.explainCmd(), a.installCmd(), a.uninstallCmd(), a.schemaCmd(), a.versionCmd())
+	a.add(root, groupHost, a.imageCmd(), a.networkCmd(), a.doctorCmd(), a.explainCmd(), a.installCmd(), a.uninstallCmd(), a.schemaCmd(), a.versionCmd())
 	for _, c := range root.Commands() {
 		if c.HasSubCommands() {
 			c.Args = unknownCommand

@@ -2,11 +2,16 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
 	"github.com/berth-containers/berth/internal/supervise/systemd"
@@ -88,4 +93,31 @@ func (a *app) haltCmd() *cobra.Command {
 		}
 		return systemd.Halt(ctx, paths, h, n)
 	})
+}
+
+// namesCmd is the process for the names of guests.
+func (a *app) namesCmd() *cobra.Command {
+	var inherited bool
+	c := &cobra.Command{
+		Use: "names", Hidden: true, Args: argsError(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			paths, err := a.paths()
+			if err != nil {
+				return err
+			}
+			h, err := cgroup.Mounted()
+			if err != nil {
+				return err
+			}
+			debug.SetGCPercent(50) // memory counts here
+			log := slog.New(slog.NewTextHandler(a.Err, nil))
+			err = names.Run(cmd.Context(), names.HostOptions(paths, log), h, inherited)
+			if errors.Is(err, names.ErrEnded) {
+				a.code = 128 + int(syscall.SIGTERM)
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&inherited, "inherited", false, "the caller gives the lock and waits for a word")
+	return c
 }

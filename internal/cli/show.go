@@ -49,9 +49,9 @@ func (a *app) list(h *berth.Host, names []container.Name, quiet bool) error {
 	if a.json {
 		return a.printJSON(all)
 	}
-	rows := [][]string{{"NAME", "STATE", "FOR", "IMAGE", "OWNER"}}
+	rows := [][]string{{"NAME", "STATE", "FOR", "ADDRESS", "IMAGE", "OWNER"}}
 	for _, s := range all {
-		rows = append(rows, []string{string(s.Name), stateWord(s), ago(s.Since), s.Image, string(s.Owner)})
+		rows = append(rows, []string{string(s.Name), stateWord(s), ago(s.Since), addressWord(s), s.Image, string(s.Owner)})
 	}
 	return table(a.Out, rows)
 }
@@ -77,6 +77,11 @@ func (a *app) status(h *berth.Host, names []container.Name) error {
 	all, err := h.List(names)
 	if err != nil {
 		return err
+	}
+	for i := range all {
+		if err := h.CountTraffic(&all[i]); err != nil {
+			return err
+		}
 	}
 	if a.json {
 		return a.printJSON(all)
@@ -115,6 +120,12 @@ func statusRows(s container.Status) [][]string {
 		add("users", fmt.Sprintf("%d to %d on the host", s.UIDBase, s.UIDBase+container.IDRange-1))
 	} else {
 		add("users", "those of the host")
+	}
+	if s.HostNetwork {
+		add("network", "that of the host")
+	}
+	for _, l := range s.Links {
+		add("network", linkWords(l))
 	}
 	for k, v := range s.Labels {
 		add("label", k+"="+v)

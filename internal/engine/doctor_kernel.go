@@ -104,8 +104,12 @@ func (e *Engine) checkInotify() []container.Finding {
 
 // checkFirewall looks for what stops traffic between guests with networks of
 // their own and the world.
-func checkFirewall() []container.Finding {
+func (e *Engine) checkFirewall() []container.Finding {
 	drops, err := firewall.Forwarding()
+	if err != nil {
+		return finding("firewall", container.Warn, err.Error(), "look for rules that drop forwarded traffic yourself")
+	}
+	tools, err := firewall.Tools()
 	if err != nil {
 		return finding("firewall", container.Warn, err.Error(), "look for rules that drop forwarded traffic yourself")
 	}
@@ -113,7 +117,7 @@ func checkFirewall() []container.Finding {
 	for _, d := range drops {
 		out = append(out, container.Finding{Check: "firewall", Severity: container.Warn,
 			Text:   fmt.Sprintf("traffic from one interface to another is dropped unless a rule lets it through (%v)", d),
-			Remedy: "nothing for guests on the host's network; for others let their interfaces through in that chain"})
+			Remedy: "nothing for guests on the host's network; for others: " + firewallRemedy(d, tools, e.defaultBridge())})
 	}
 	if out == nil {
 		return finding("firewall", container.Good, "nothing drops what is forwarded", "")

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/host"
+	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
 )
@@ -120,5 +123,40 @@ func TestCheckSources(t *testing.T) {
 	}
 	if _, err := os.Stat(missing); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCheckNames has a guest with a network whose process was killed, and then
+// one that has left nothing but that process' file.
+func TestCheckNames(t *testing.T) {
+	t.Parallel()
+	e := &Engine{Paths: state.Paths{Root: t.TempDir()}}
+	has(t, e.checkNames(), container.Good, "names", "not needed")
+	lease := network.Lease{Name: "web", Links: []network.Link{{Kind: network.Bridged, Network: "berth0"}}}
+	if err := os.MkdirAll(e.Paths.Leases(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := state.WriteRuntimeJSON(e.Paths.Lease("web"), lease); err != nil {
+		t.Fatal(err)
+	}
+	has(t, e.checkNames(), container.Bad, "names", "does not run", "restart")
+	if err := state.WriteRuntimeJSON(filepath.Join(e.Paths.Runtime(), "names.json"), names.Status{PID: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if left := e.namesLeft(); len(left) > 0 {
+		t.Errorf("%s is left while it is needed", left[0].what)
+	}
+	if err := os.Remove(e.Paths.Lease("web")); err != nil {
+		t.Fatal(err)
+	}
+	left := e.namesLeft()
+	if len(left) != 1 {
+		t.Fatalf("%d things are left", len(left))
+	}
+	if done, err := left[0].remove(t.Context()); !done || err != nil {
+		t.Error(done, err)
+	}
+	if left := e.namesLeft(); len(left) > 0 {
+		t.Errorf("%s is left", left[0].what)
 	}
 }

@@ -97,8 +97,8 @@ func (e *Engine) applyNetworks(ctx context.Context, w Wish) (Wish, error) {
 		if err != nil {
 			return err
 		}
-		next := w
-		if next, _, err = e.planNetworks(w); err != nil {
+		next, _, err := e.planNetworks(w)
+		if err != nil {
 			return err
 		}
 		gone, err := e.prunedNetworks(next)
@@ -137,7 +137,7 @@ func (e *Engine) prunedNetworks(w Wish) ([]container.NetworkStep, error) {
 		}
 		s := container.NetworkStep{Name: name, Action: container.ActionDestroy, Why: "no longer declared"}
 		if len(users) > 0 {
-			s.Action, s.Why = container.ActionUpdate, "no longer declared, but kept while "+strings.Join(users, ", ")+" is on it"
+			s.Action, s.Why = container.ActionUpdate, "no longer declared, but kept for "+strings.Join(users, ", ")
 		}
 		out = append(out, s)
 	}

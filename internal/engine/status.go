@@ -41,6 +41,9 @@ func (e *Engine) Status(n container.Name) (container.Status, error) {
 		return container.Status{}, fmt.Errorf("%s: %w", n, err)
 	}
 	s := statusOf(rec, obs)
+	if err := e.addNetwork(&s, rec); err != nil {
+		return s, fmt.Errorf("%s: %w", n, err)
+	}
 	if !obs.State.Alive() {
 		return s, nil
 	}

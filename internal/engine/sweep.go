@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -39,7 +40,16 @@ type leftover struct {
 }
 
 func (e *Engine) leftovers() []leftover {
-	return append(e.directories(), e.runtimes()...)
+	return append(append(e.directories(), e.runtimes()...), e.namesLeft()...)
+}
+
+// namesLeft is what a process for names left that nobody needs any more.
+func (e *Engine) namesLeft() []leftover {
+	what := names.Leftovers(e.Paths, e.cgroups)
+	if what == "" {
+		return nil
+	}
+	return []leftover{{what: what, remove: func(context.Context) (bool, error) { return names.Sweep(e.Paths, e.cgroups) }}}
 }
 
 // directories are containers half made and half removed.
@@ -66,13 +76,13 @@ func nameOf(dir string) container.Name {
 // runtimes are cgroups, runtime directories and networks of containers that do
 // not run.
 func (e *Engine) runtimes() []leftover {
-	names, _ := e.supervisor.Kept()
+	kept, _ := e.supervisor.Kept()
 	leased, _ := network.Leased(e.Paths)
-	names = append(names, leased...)
-	slices.Sort(names)
-	names = slices.Compact(names)
+	kept = append(kept, leased...)
+	slices.Sort(kept)
+	kept = slices.Compact(kept)
 	var out []leftover
-	for _, n := range names {
+	for _, n := range kept {
 		if obs, err := e.supervisor.Observe(n); err != nil || obs.State.Alive() && !e.orphan(n) {
 			continue
 		}

@@ -5,6 +5,7 @@ package launch
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/image"
+	"github.com/berth-containers/berth/internal/namespace"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/preinit"
@@ -51,7 +53,8 @@ type Command struct {
 }
 
 // Assemble puts the container's root together in the mount namespace of the
-// calling thread, which nothing else uses, and returns what to start there.
+// calling thread, which nothing else uses, and returns what to start on that
+// thread: it may be in another network namespace then.
 // The container's runtime directory has to be in place. After an error the
 // mounts made so far stay until the mount namespace ends.
 func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) {
@@ -104,6 +107,11 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 		}
 		command.Gate, c.Binds = gate, append(c.Binds, bind)
 		c.First = preinit.Args(launched.Init.Path, launched.Init.Notifies())
+	}
+	if nspawn.EntersNetwork(rec.Spec) {
+		if err := namespace.EnterNetwork(rec.Spec.NetworkNamespace); err != nil {
+			return Command{}, fmt.Errorf("networkNamespace: %w", err)
+		}
 	}
 	command.Args, command.Env, command.Updates = append([]string{program.Path}, nspawn.Args(c)...), environment(o.Notify), launched.Updates
 	return command, nil

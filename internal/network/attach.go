@@ -175,7 +175,10 @@ func (a *attachment) make(l Lease, k Link) error {
 		}
 		v.MTU = mtu
 	}
-	return a.guest.MakeVeth(v, a.host)
+	if err := a.guest.MakeVeth(v, a.host); err != nil {
+		return err
+	}
+	return a.host.Quieten(k.Host) // the host takes no advice from guests
 }
 
 // activate sets a link up on both sides, with its addresses and routes.
@@ -212,7 +215,7 @@ func (a *attachment) activate(k Link) error {
 
 // opposite sets up the host's side of a link to a guest alone.
 func (a *attachment) opposite(k Link) error {
-	err := errors.Join(LocalRoutes(k.Host), a.host.Quieten(k.Host), a.host.SetAddresses(k.Host, k.HostAddresses), a.host.Up(k.Host))
+	err := errors.Join(LocalRoutes(k.Host), a.host.SetAddresses(k.Host, k.HostAddresses), a.host.Up(k.Host))
 	for _, p := range k.Addresses {
 		if err == nil && !covered(k.HostAddresses, p.Addr()) {
 			err = a.host.SetRoute(k.Host, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))

@@ -55,7 +55,7 @@ func release(paths state.Paths, n container.Name, host *link.Namespace) (Lease, 
 		if k.Kind != Bridged && k.Kind != Point {
 			continue // it goes with the guest
 		}
-		if _, err := host.Remove(k.Host, ours(paths, n)); err != nil {
+		if _, err := host.Remove(k.Host, ours(paths, n), hardwareOf(paths, l, k.Guest)); err != nil {
 			return l, err
 		}
 	}
@@ -165,7 +165,8 @@ func removeBridges(paths state.Paths, n container.Name, host *link.Namespace) er
 		if used[bridge] {
 			continue
 		}
-		if err := host.RemoveBridge(bridgeOf(paths, Network{Bridge: bridge})); err != nil {
+		b := bridgeOf(paths, Network{Bridge: bridge})
+		if _, err := host.Remove(b.Name, b.Mark.Owner, b.MAC); err != nil {
 			return err
 		}
 	}

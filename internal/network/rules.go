@@ -34,19 +34,18 @@ func (r Rules) Remove(ctx context.Context, l Lease) error { return r.Update(ctx,
 
 // Update makes of the rules of one lease those of another.
 func (r Rules) Update(ctx context.Context, was, is Lease) error {
-	old, err := r.rules(was)
-	if err != nil {
-		return err
-	}
 	wanted, err := r.rules(is)
 	if err != nil {
 		return err
 	}
+	old, err := r.rules(was)
+	if err != nil { // its network is gone: what remains says what there has to be
+		return r.rebuild(ctx, was, is)
+	}
 	if len(old.Guests) == 0 && len(wanted.Guests) == 0 {
 		return nil
 	}
-	tables := firewall.Tables{Instance: r.Instance, All: func() (firewall.Rules, error) { return r.all(was, is) }}
-	empty, err := tables.Update(old, wanted)
+	empty, err := r.tables(was, is).Update(old, wanted)
 	if err != nil {
 		return fmt.Errorf("rules of the network: %w", err)
 	}
@@ -56,15 +55,22 @@ func (r Rules) Update(ctx context.Context, was, is Lease) error {
 // Rebuild makes the tables anew where they are gone or of another version, as
 // after "nft flush ruleset".
 func (r Rules) Rebuild(ctx context.Context) error {
-	tables := firewall.Tables{Instance: r.Instance, All: func() (firewall.Rules, error) { return r.all(Lease{}, Lease{}) }}
-	if intact, err := tables.Intact(); err != nil || intact {
+	if intact, err := r.tables(Lease{}, Lease{}).Intact(); err != nil || intact {
 		return err
 	}
-	empty, err := tables.Rebuild()
+	return r.rebuild(ctx, Lease{}, Lease{})
+}
+
+func (r Rules) rebuild(ctx context.Context, was, is Lease) error {
+	empty, err := r.tables(was, is).Rebuild()
 	if err != nil {
 		return fmt.Errorf("rules of the network: %w", err)
 	}
 	return r.settle(ctx, empty)
+}
+
+func (r Rules) tables(was, is Lease) firewall.Tables {
+	return firewall.Tables{Instance: r.Instance, All: func() (firewall.Rules, error) { return r.all(was, is) }}
 }
 
 // settle lets the kernel forward while there are guests.

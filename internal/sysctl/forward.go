@@ -9,8 +9,7 @@ import (
 )
 
 // Forwarding are the settings with which the kernel forwards between
-// interfaces, both families, in the order in which they have to be borrowed.
-// There are none for a family that the kernel does not have.
+// interfaces, of the families that it has.
 func Forwarding() ([]Setting, error) {
 	four, err := forwarding("net/ipv4", "net/ipv4/ip_forward", "net/ipv4/conf/all/accept_redirects")
 	if err != nil {
@@ -20,11 +19,8 @@ func Forwarding() ([]Setting, error) {
 	if err != nil || six == nil {
 		return four, err
 	}
-	if routers, err := advertised(); err != nil {
-		return nil, err
-	} else {
-		return append(append(four, routers...), six...), nil
-	}
+	six[0].Before, err = advertised()
+	return append(four, six...), err
 }
 
 // forwarding is the setting of one family. The kernel sets that of every

@@ -30,6 +30,8 @@ const ledgers = "/run/berth/sysctl"
 type Setting struct {
 	Name  string // below /proc/sys, such as net/ipv4/ip_forward
 	Value string
+	// Before are settings that are needed first, as long as this one.
+	Before []Setting
 	// Along are settings that the kernel changes together with this one.
 	Along []string
 }
@@ -39,7 +41,9 @@ type loan struct {
 	Name     string   `json:"name"`
 	Original string   `json:"original"`
 	Ours     string   `json:"ours"`
-	Holders  []string `json:"holders"`
+	Holders  []string `json:"holders,omitempty"`
+	// Before were changed first, and are put back after it.
+	Before []loan `json:"before,omitempty"`
 	// Along are the original values of what the kernel changes together with it.
 	Along map[string]string `json:"along,omitempty"`
 }
@@ -133,10 +137,30 @@ func (l *ledger) borrow(holder string, s Setting) error {
 		l.loans = append(l.loans, loan{Name: s.Name, Original: value, Ours: s.Value, Holders: []string{holder}})
 		i = len(l.loans) - 1
 	}
-	if l.loans[i].Along, err = along(s); err != nil {
+	if err := l.loans[i].note(s); err != nil {
 		return err
 	}
-	return errors.Join(l.write(), set(s.Name, s.Value))
+	if err := l.write(); err != nil {
+		return err
+	}
+	for _, first := range s.Before {
+		if err := set(first.Name, first.Value); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return set(s.Name, s.Value)
+}
+
+// note keeps what settings have that change with s.
+func (o *loan) note(s Setting) (err error) {
+	for _, first := range s.Before {
+		known := slices.ContainsFunc(o.Before, func(b loan) bool { return b.Name == first.Name })
+		if value, err := Value(first.Name); err == nil && !known {
+			o.Before = append(o.Before, loan{Name: first.Name, Original: value, Ours: first.Value})
+		}
+	}
+	o.Along, err = along(s)
+	return err
 }
 
 // along are the values of what the kernel changes together with s.
@@ -180,24 +204,27 @@ func (l *ledger) giveBack(holder string) error {
 	return l.write()
 }
 
-// restore puts a setting back, and then what the kernel changed together with
-// it.
+// restore puts a setting back, and then what was changed together with it.
 func (o loan) restore() error {
 	value, err := Value(o.Name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && value != o.Ours {
-		return nil
-	} else if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := set(o.Name, o.Original); err != nil {
-		return err
-	}
-	for name, original := range o.Along {
-		if value, err := Value(name); err == nil && value != original {
-			if err := set(name, original); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
+	if err == nil && value == o.Ours {
+		if err := set(o.Name, o.Original); err != nil {
+			return err
+		}
+		for name, original := range o.Along {
+			if value, err := Value(name); err == nil && value != original {
+				if err := set(name, original); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
 			}
 		}
 	}
-	return nil
+	var errs []error
+	for _, b := range o.Before {
+		errs = append(errs, b.restore())
+	}
+	return errors.Join(errs...)
 }

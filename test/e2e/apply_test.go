@@ -34,7 +34,8 @@ containers:
 	}
 	declare("front", 100, "hello")
 	r := b.run("plan", "-f", "berth.yaml")
-	is(t, "plan", r.out, "k: create, start\n")
+	is(t, "plan", r.out, "k: create, start\n    note: on the host's network and with users of its own, the guest cannot listen on ports below 1024: "+
+		"set privateNetwork: true and forwardPorts, or privateUsers: no\n")
 	is(t, "stderr of plan", r.err, "")
 	is(t, "containers after plan", b.out("ls", "-q"), "")
 	r = b.run("apply", "-f", "berth.yaml")

@@ -47,6 +47,8 @@ func newBerth(t testing.TB) *berth {
 	must(t, os.MkdirAll(b.work, 0o755))
 	must(t, os.MkdirAll(filepath.Dir(images), 0o700))
 	must(t, os.Symlink(storeImages(os.Getenv(dirVariable)), images))
+	must(t, os.MkdirAll(filepath.Join(b.root, "etc"), 0o755))
+	must(t, os.WriteFile(filepath.Join(b.root, "etc/hosts"), []byte("127.0.0.1 localhost\n"), 0o644)) // so that the machine's own stays
 	t.Cleanup(b.finish)
 	return b
 }
@@ -65,8 +67,18 @@ func (b *berth) finish() {
 		b.Errorf("at the end: %v", r)
 	}
 	b.clean()
+	b.awaitNames()
 	for _, l := range leftovers(b.root) {
 		b.Errorf("left behind: %s", l)
+	}
+}
+
+// awaitNames waits until the process for names has ended, which it does by
+// itself after the last guest.
+func (b *berth) awaitNames() {
+	serving := func(p string) bool { return strings.Contains(p, " names") }
+	for end := time.Now().Add(10 * time.Second); slices.ContainsFunc(processes(b.root), serving) && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond) // it is nobody's child here
 	}
 }
 

@@ -46,6 +46,7 @@ type killer struct {
 	*berth
 	rand    *rand.Rand
 	image   string
+	extra   []string                 // keys for create
 	data    string                   // the bind-mounted directory
 	typical map[string]time.Duration // how long a command takes that nobody kills
 	log     []string
@@ -90,7 +91,7 @@ func (k *killer) rounds(n int) {
 func (k *killer) arguments(verb string) []string {
 	switch verb {
 	case "create":
-		return []string{"create", victim, "--image", k.image, "bindMounts./srv.hostPath=" + k.data, "bindMounts./srv.isReadOnly=false"}
+		return append([]string{"create", victim, "--image", k.image, "bindMounts./srv.hostPath=" + k.data, "bindMounts./srv.isReadOnly=false"}, k.extra...)
 	case "exec":
 		return []string{"exec", victim, "--", "sleep", "0.05"}
 	case "set":

@@ -56,7 +56,7 @@ func (s surroundings) compare(dir string) error {
 }
 
 // leftovers are what a root without containers should not have: cgroups,
-// mounts, processes, and files but for images and locks.
+// mounts, processes, and files but for images, locks and chosen subnets.
 func leftovers(root string) []string {
 	var out []string
 	for _, d := range cgroups(root) {
@@ -71,7 +71,8 @@ func leftovers(root string) []string {
 	return append(out, files(root)...)
 }
 
-// files are the files below a root that are neither images nor locks, and the
+// files are the files below a root that are neither images nor locks, nor the
+// addresses of the default network, which are chosen for good; and the
 // directories of containers.
 func files(root string) []string {
 	var out []string
@@ -81,6 +82,8 @@ func files(root string) []string {
 		switch {
 		case err != nil:
 			out = append(out, err.Error())
+		case rel == "etc/hosts": // of newBerth
+		case rel == "var/lib/berth/networks/default.json":
 		case rel == "var/lib/berth/images" || rel == "run/berth/locks":
 			if d.IsDir() {
 				return filepath.SkipDir

@@ -27,7 +27,7 @@ func TestSettings(t *testing.T) {
 		"additionalCapabilities=[CAP_SYS_TIME]", "dropCapabilities=[CAP_SYS_PTRACE]",
 		"systemCallFilter=[\"@keyring\", \"~chroot\"]",
 		"enableTun=true", "allowedDevices=[{node: "+device+", modifier: rw}]",
-		"privateNetwork=true", "extraFlags=[--setenv=EXTRA=flag]")
+		"privateNetwork=true", "networks=[none]", "extraFlags=[--setenv=EXTRA=flag]")
 
 	is(t, "tmpfs", b.in("web", "stat -f -c %T /scratch /small; stat -c %a /small; stat -f -c '%b %S' /small"), "tmpfs\ntmpfs\n700\n256 4096")
 	is(t, "environment of init", b.in("web", `tr '\0' '\n' </proc/1/environ | grep -E '^(GREETING|EMPTY|EXTRA)=' | sort`), "EMPTY=\nEXTRA=flag\nGREETING=hello world")

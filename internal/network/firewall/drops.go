@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Drop is a chain that drops what is forwarded between interfaces, unless one
-// of its rules lets it through.
+// Drop is a chain that drops packets, unless one of its rules lets them
+// through.
 type Drop struct {
 	Chain string // for people, such as "nftables inet filter FORWARD"
 	How   string // such as "its policy is drop"
@@ -24,22 +24,36 @@ type Drop struct {
 func (d Drop) String() string { return d.Chain + ": " + d.How }
 
 // Forwarding are the chains of this network namespace that drop forwarded
-// traffic, in nftables and in the older tables of iptables.
-func Forwarding() ([]Drop, error) {
+// traffic, in nftables and in the older tables of iptables. Where interfaces
+// are named, chains are left out whose table accepts all that comes from each
+// of them, by a rule for its name.
+func Forwarding(interfaces ...string) ([]Drop, error) {
+	return drops(nftables.ChainHookForward, "FORWARD", interfaces)
+}
+
+// Incoming are likewise the chains that drop what comes to the host itself, as
+// the questions of guests for names do.
+func Incoming(interfaces ...string) ([]Drop, error) {
+	return drops(nftables.ChainHookInput, "INPUT", interfaces)
+}
+
+// drops asks nftables and iptables for what drops packets of a hook, which
+// iptables has a chain for.
+func drops(hook *nftables.ChainHook, chain string, interfaces []string) ([]Drop, error) {
 	c, err := nftables.New()
 	if err != nil {
 		return nil, fmt.Errorf("ask nftables: %w", err)
 	}
-	drops, err := forwarding(c)
+	drops, err := ask(c, *hook, interfaces)
 	if err != nil {
 		return nil, fmt.Errorf("ask nftables: %w", err)
 	}
-	old, err := legacy()
+	old, err := legacy(chain, interfaces)
 	return append(drops, old...), err
 }
 
-// forwarding asks nftables. A kernel without it has no such chains.
-func forwarding(c *nftables.Conn) ([]Drop, error) {
+// ask asks nftables. A kernel without it has no such chains.
+func ask(c *nftables.Conn, hook nftables.ChainHook, interfaces []string) ([]Drop, error) {
 	chains, err := c.ListChains()
 	if absent(err) {
 		return nil, nil
@@ -48,23 +62,74 @@ func forwarding(c *nftables.Conn) ([]Drop, error) {
 	}
 	var out []Drop
 	for _, chain := range chains {
-		if chain.Hooknum == nil || *chain.Hooknum != *nftables.ChainHookForward || chain.Type != nftables.ChainTypeFilter {
+		if f := chain.Table.Family; f != inet && f != nftables.TableFamilyIPv4 && f != nftables.TableFamilyIPv6 ||
+			chain.Hooknum == nil || *chain.Hooknum != hook || chain.Type != nftables.ChainTypeFilter {
 			continue
 		}
-		name := fmt.Sprintf("nftables %s %s %s", family(chain.Table.Family), chain.Table.Name, chain.Name)
-		if chain.Policy != nil && *chain.Policy == nftables.ChainPolicyDrop {
-			out = append(out, Drop{name, "its policy is drop"})
-			continue
-		}
+		how := ""
 		rules, err := c.GetRules(chain.Table, chain)
-		if err != nil && !errors.Is(err, unix.ENOENT) { // it may have gone meanwhile
+		switch {
+		case err != nil && !errors.Is(err, unix.ENOENT): // it may have gone meanwhile
+			return nil, err
+		case chain.Policy != nil && *chain.Policy == nftables.ChainPolicyDrop:
+			how = "its policy is drop"
+		case len(rules) > 0 && refusesAll(rules[len(rules)-1]):
+			how = "its last rule refuses everything"
+		default:
+			continue
+		}
+		passed, err := passes(c, chain.Table, chains, interfaces)
+		if err != nil {
 			return nil, err
 		}
-		if len(rules) > 0 && refusesAll(rules[len(rules)-1]) {
-			out = append(out, Drop{name, "its last rule refuses everything"})
+		if !passed {
+			out = append(out, Drop{fmt.Sprintf("nftables %s %s %s", familyName(chain.Table.Family), chain.Table.Name, chain.Name), how})
 		}
 	}
 	return out, nil
+}
+
+// passes reports whether a table accepts all that comes from interfaces,
+// wherever in its chains.
+func passes(c *nftables.Conn, table *nftables.Table, chains []*nftables.Chain, interfaces []string) (bool, error) {
+	missing := slices.Clone(interfaces)
+	for _, chain := range chains {
+		if len(missing) == 0 || chain.Table.Name != table.Name || chain.Table.Family != table.Family {
+			continue
+		}
+		rules, err := c.GetRules(table, chain)
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return false, err
+		}
+		for _, r := range rules {
+			missing = slices.DeleteFunc(missing, func(name string) bool { return acceptsFrom(r, name) })
+		}
+	}
+	return len(interfaces) > 0 && len(missing) == 0, nil
+}
+
+// acceptsFrom reports whether a rule accepts whatever comes from an interface.
+func acceptsFrom(r *nftables.Rule, name string) bool {
+	var named, accepts bool
+	for i, e := range r.Exprs {
+		switch e := e.(type) {
+		case *expr.Counter, *expr.Log:
+		case *expr.Meta:
+			if e.Key != expr.MetaKeyIIFNAME || i+1 == len(r.Exprs) {
+				return false
+			}
+		case *expr.Cmp: // a name with a zero behind it, or the beginning of names
+			if e.Op != expr.CmpOpEq || !bytes.HasPrefix(append([]byte(name), make([]byte, unix.IFNAMSIZ)...), e.Data) {
+				return false
+			}
+			named = true
+		case *expr.Verdict:
+			accepts = e.Kind == expr.VerdictAccept
+		default:
+			return false
+		}
+	}
+	return named && accepts
 }
 
 func absent(err error) bool {
@@ -91,7 +156,7 @@ func refusesAll(r *nftables.Rule) bool {
 	return refuses
 }
 
-func family(f nftables.TableFamily) string {
+func familyName(f nftables.TableFamily) string {
 	switch f {
 	case nftables.TableFamilyINet:
 		return "inet"
@@ -107,7 +172,7 @@ func family(f nftables.TableFamily) string {
 
 // legacy asks the tables of iptables that are not in nftables, where they are
 // in use: to ask otherwise would load them.
-func legacy() ([]Drop, error) {
+func legacy(chain string, interfaces []string) ([]Drop, error) {
 	var out []Drop
 	for _, t := range []struct{ names, program string }{
 		{"/proc/net/ip_tables_names", "iptables-legacy"}, {"/proc/net/ip6_tables_names", "ip6tables-legacy"},
@@ -116,28 +181,42 @@ func legacy() ([]Drop, error) {
 		if err != nil || !slices.Contains(strings.Fields(string(names)), "filter") {
 			continue
 		}
-		rules, err := exec.Command(t.program, "-S", "FORWARD").Output()
+		rules, err := exec.Command(t.program, "-S").Output()
 		if errors.Is(err, exec.ErrNotFound) {
 			return out, fmt.Errorf("%s lists tables of iptables, but %s is not there to read them", t.names, t.program)
 		} else if err != nil {
-			return out, fmt.Errorf("%s -S FORWARD: %w", t.program, err)
+			return out, fmt.Errorf("%s -S: %w", t.program, err)
 		}
-		if how := refusal(rules); how != "" {
-			out = append(out, Drop{t.program + " filter FORWARD", how})
+		if how := refusal(string(rules), chain, interfaces); how != "" {
+			out = append(out, Drop{t.program + " filter " + chain, how})
 		}
 	}
 	return out, nil
 }
 
-// refusal says how the rules of a chain, as iptables -S prints them, refuse
-// what none of them lets through; "" if they do not.
-func refusal(rules []byte) string {
-	lines := strings.Split(string(bytes.TrimSpace(rules)), "\n")
-	if slices.Contains(lines, "-P FORWARD DROP") {
+// refusal says how a chain, of a table as iptables -S prints it, refuses what
+// none of its rules lets through; "" if it does not, or the table accepts what
+// comes from all interfaces.
+func refusal(table, chain string, interfaces []string) string {
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	missing := slices.DeleteFunc(slices.Clone(interfaces), func(name string) bool {
+		return slices.ContainsFunc(lines, func(l string) bool {
+			f := strings.Fields(l)
+			return len(f) == 6 && f[0] == "-A" && f[2] == "-i" && f[3] == name && f[4] == "-j" && f[5] == "ACCEPT"
+		})
+	})
+	if len(interfaces) > 0 && len(missing) == 0 {
+		return ""
+	}
+	if slices.Contains(lines, "-P "+chain+" DROP") {
 		return "its policy is drop"
 	}
+	lines = slices.DeleteFunc(lines, func(l string) bool { return !strings.HasPrefix(l, "-A "+chain+" ") })
+	if len(lines) == 0 {
+		return ""
+	}
 	last := strings.Fields(lines[len(lines)-1])
-	if len(last) >= 4 && last[0] == "-A" && last[2] == "-j" && (last[3] == "DROP" || last[3] == "REJECT") {
+	if len(last) >= 4 && last[2] == "-j" && (last[3] == "DROP" || last[3] == "REJECT") {
 		return "its last rule refuses everything"
 	}
 	return ""

@@ -84,17 +84,56 @@ func TestForwardingNone(t *testing.T) {
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	for rules, want := range map[string]string{
-		"-P FORWARD DROP\n":                                       "its policy is drop",
-		"-P FORWARD ACCEPT\n":                                     "",
-		"-P FORWARD ACCEPT\n-A FORWARD -j DROP\n":                 "its last rule refuses everything",
-		"-P FORWARD ACCEPT\n-A FORWARD -j REJECT --reject-with x": "its last rule refuses everything",
-		"-P FORWARD ACCEPT\n-A FORWARD -i eth0 -j DROP\n":         "",
-		"-P FORWARD ACCEPT\n-A FORWARD -j DOCKER-USER\n":          "",
+		"-P FORWARD DROP\n":                                        "its policy is drop",
+		"-P FORWARD ACCEPT\n":                                      "",
+		"-P INPUT DROP\n-P FORWARD ACCEPT\n":                       "",
+		"-P FORWARD ACCEPT\n-A FORWARD -j DROP\n":                  "its last rule refuses everything",
+		"-P FORWARD ACCEPT\n-A FORWARD -j REJECT --reject-with x":  "its last rule refuses everything",
+		"-P FORWARD ACCEPT\n-A FORWARD -i eth0 -j DROP\n":          "",
+		"-P FORWARD ACCEPT\n-A FORWARD -j DOCKER-USER\n":           "",
+		"-P FORWARD DROP\n-A FORWARD -i berth0 -j ACCEPT\n":        "",
+		"-P FORWARD DROP\n-A DOCKER-USER -i berth0 -j ACCEPT\n":    "",
+		"-P FORWARD DROP\n-A FORWARD -i berth0 -p tcp -j ACCEPT\n": "its policy is drop",
+		"-P FORWARD DROP\n-A FORWARD -i berth01 -j ACCEPT\n":       "its policy is drop",
 		"": "",
 	} {
-		if got := refusal([]byte(rules)); got != want {
+		if got := refusal(rules, "FORWARD", []string{"berth0"}); got != want {
 			t.Errorf("%q: %q, not %q", rules, got, want)
 		}
+	}
+}
+
+// TestLetThrough has tables of others that drop all but what comes from some
+// interfaces, in the ways in which they are written.
+func TestLetThrough(t *testing.T) {
+	t.Parallel()
+	for rules, want := range map[string]int{
+		"": 2,
+		`add rule ip f c iifname "berth0" accept`:             1,
+		`add rule ip f user iifname "berth0" counter accept`:  1,
+		`add rule ip f c iifname "be*" accept`:                1,
+		`add rule ip f c iifname "berth01" accept`:            2,
+		`add rule ip f c iifname != "berth0" accept`:          2,
+		`add rule ip f c iifname "berth0" tcp dport 1 accept`: 2,
+		`add rule ip f c oifname "berth0" accept`:             2,
+		`add rule ip f c iifname "berth0" drop`:               2,
+		`add rule inet g d iifname "berth0" accept`:           1,
+	} {
+		inNetwork(t, func() {
+			script := `add table ip f; add chain ip f c { type filter hook input priority 0; policy drop; }; add chain ip f user;
+				add table inet g; add chain inet g d { type filter hook input priority 0; policy drop; };
+				add chain inet g e { type filter hook forward priority 0; policy accept; }` + "\n" + rules
+			if out, err := exec.Command("nft", script).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s", script, err, out)
+				return
+			}
+			if got, err := Incoming("berth0"); err != nil || len(got) != want {
+				t.Errorf("%q: %v, not %d (%v)", rules, got, want, err)
+			}
+			if got, err := Forwarding("berth0"); err != nil || len(got) > 0 {
+				t.Errorf("%q: forwarding: %v, %v", rules, got, err)
+			}
+		})
 	}
 }
 

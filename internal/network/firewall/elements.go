@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -32,7 +33,22 @@ func (r Rules) elements() ([]element, error) {
 		b.guest(g)
 	}
 	slices.SortFunc(b.out, compare)
-	return slices.Compact(b.out), b.err
+	out := slices.Compact(b.out)
+	for i := range out[:max(0, len(out)-1)] {
+		if e, next := out[i], out[i+1]; e.place == next.place && e.key == next.key && e.value != next.value {
+			b.err = cmp.Or(b.err, fmt.Errorf("%s is taken by another guest", e.port()))
+		}
+	}
+	return out, b.err
+}
+
+// port is the port of the host that an element of a map is about, in words.
+func (e element) port() string {
+	proto := "tcp"
+	if e.key[len(e.key)-8] == unix.IPPROTO_UDP {
+		proto = "udp"
+	}
+	return fmt.Sprintf("%s port %d", proto, binary.BigEndian.Uint16([]byte(e.key[len(e.key)-4:])))
 }
 
 func compare(x, y element) int {
@@ -123,7 +139,7 @@ func (b *builder) guest(g Guest) {
 			b.port(l)
 		}
 		for _, a := range l.Addresses {
-			b.near(a)
+			b.near(l, a)
 		}
 		b.host(l, g.Host)
 	}
@@ -191,9 +207,13 @@ func (l Link) sources() []netip.Addr {
 }
 
 // near is who reaches the guest's address directly.
-func (b *builder) near(p netip.Prefix) {
+func (b *builder) near(l Link, p netip.Prefix) {
 	guest := p.Addr().AsSlice()
-	b.interval(by(p.Addr(), "near"), join(p.Masked().Addr().AsSlice(), guest), join(last(p).AsSlice(), guest))
+	if l.Foreign {
+		b.interval(by(p.Addr(), "lan"), join(p.Masked().Addr().AsSlice(), guest), join(last(p).AsSlice(), guest))
+	} else {
+		b.add(inet, by(p.Addr(), "near"), b.name(cmp.Or(l.Bridge, l.Host)), guest)
+	}
 }
 
 func (b *builder) interval(set, from, to string) {
@@ -210,14 +230,24 @@ func last(p netip.Prefix) netip.Addr {
 	return out
 }
 
+// The longest range of ports of the host whose ports are elements each.
+const longest = 64
+
 // host lets the guest use ports of the host from each of its addresses. The
 // kernel takes no intervals that overlap.
 func (b *builder) host(l Link, ports []HostPort) {
 	for _, name := range []string{"tcp", "udp"} {
+		proto := b.protocols(name)
 		for _, p := range merged(ports, name) {
 			for _, a := range l.sources() {
-				from, proto := a.AsSlice(), b.protocols(name)
-				b.interval(by(a, "host"), join(from, proto, port(p.First)), join(from, proto, port(p.Last)))
+				from := a.AsSlice()
+				if p.Last-p.First >= longest {
+					b.interval(by(a, "range"), join(from, proto, port(p.First)), join(from, proto, port(p.Last)))
+					continue
+				}
+				for n := int(p.First); n <= int(p.Last); n++ {
+					b.add(inet, by(a, "host"), from, proto, port(uint16(n)))
+				}
 			}
 		}
 	}

@@ -80,11 +80,16 @@ func translations() []chain {
 			and(is6(), is(direction(), 1), of("count6", counted(source6())...), accept()),
 		}},
 		{name: "masquerade", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookPostrouting, priority: nftables.ChainPriorityNATSource, rules: []match{
-			and(is4(), translated(), of("near4", source4(), target4()), masquerade()),
-			and(is6(), translated(), of("near6", source6(), target6()), masquerade()),
+			and(translated(), jump("near")),
 			and(of("ours", out()), is4(), begins(source4(), 8, 127), masquerade()),
 			and(of("ours", out()), accept()),
 			and(of("nat", in()), masquerade()),
+		}},
+		{name: "near", rules: []match{
+			and(is4(), of("near4", out(), source4()), masquerade()),
+			and(is6(), of("near6", out(), source6()), masquerade()),
+			and(is4(), of("lan4", source4(), target4()), masquerade()),
+			and(is6(), of("lan6", source6(), target6()), masquerade()),
 		}},
 	}
 }
@@ -150,6 +155,8 @@ func filters() []chain {
 			and(of("dhcp", in()), udp(), is(toPort(), port(dhcp6Server)...), is6(), accept()),
 			and(is4(), of("host4", source4(), protocol(), toPort()), accept()),
 			and(is6(), of("host6", source6(), protocol(), toPort()), accept()),
+			and(is4(), of("range4", source4(), protocol(), toPort()), accept()),
+			and(is6(), of("range6", source6(), protocol(), toPort()), accept()),
 			proceed("refuse"),
 		}},
 		{name: "dns", rules: []match{

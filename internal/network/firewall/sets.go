@@ -5,15 +5,18 @@ import (
 	"github.com/google/nftables/binaryutil"
 )
 
-// version is part of the name of the set "links", which every change writes
-// to. It tells tables of this berth from those that another version has made
-// with other chains: these are made anew. TestVersion says when it has to
-// change.
-const version = "00000000"
+// version is part of the name of the set "links". It tells tables of this berth
+// from those that another version has made with other chains: these are made
+// anew. TestVersion says when it has to change.
+const version = "5a249dbc"
 
 // links holds every link that there are rules for, by bridge (or the
 // interface itself) and interface. The last one takes the tables with it.
 const links = "links-" + version
+
+// The most links. A set of fixed size is the one kind that can be read as a
+// whole: others may grow meanwhile, and show elements twice or not at all.
+const maxLinks = 8192
 
 // set is one set or map of a table.
 type set struct {
@@ -23,6 +26,7 @@ type set struct {
 	data     []nftables.SetDatatype // of maps
 	interval bool
 	counter  bool
+	size     uint32 // the most elements; 0: any
 }
 
 // The families of the two tables.
@@ -38,7 +42,7 @@ func sets() []set {
 	ip4, ip6 := nftables.TypeIPAddr, nftables.TypeIP6Addr
 	protocol, service := nftables.TypeInetProto, nftables.TypeInetService
 	return []set{
-		{family: inet, name: links, key: types{name, name}},
+		{family: inet, name: links, key: types{name, name}, size: maxLinks},
 		// Bridges and links of berth's own, by what they may.
 		{family: inet, name: "ours", key: types{name}},
 		{family: inet, name: "nat", key: types{name}},
@@ -56,13 +60,20 @@ func sets() []set {
 		{family: inet, name: "all6", key: types{protocol, service}, data: types{ip6, service}},
 		{family: inet, name: "one4", key: types{ip4, protocol, service}, data: types{ip4, service}},
 		{family: inet, name: "one6", key: types{ip6, protocol, service}, data: types{ip6, service}},
-		// Who reaches a guest without passing the host, by both addresses: through
-		// a port, it has to be sent back through the host.
-		{family: inet, name: "near4", key: types{ip4, ip4}, interval: true},
-		{family: inet, name: "near6", key: types{ip6, ip6}, interval: true},
-		// Ports of the host that guests may use.
-		{family: inet, name: "host4", key: types{ip4, protocol, service}, interval: true},
-		{family: inet, name: "host6", key: types{ip6, protocol, service}, interval: true},
+		// Who reaches a guest without passing the host: through a port, it has to be
+		// sent back through the host. On berth's links that are guests, by where
+		// packets go and whence they are; on other bridges all that are on the link,
+		// by both addresses.
+		{family: inet, name: "near4", key: types{name, ip4}},
+		{family: inet, name: "near6", key: types{name, ip6}},
+		{family: inet, name: "lan4", key: types{ip4, ip4}, interval: true},
+		{family: inet, name: "lan6", key: types{ip6, ip6}, interval: true},
+		// Ports of the host that guests may use. Sets of intervals cost all of their
+		// size with every change, so that only long ranges are in them.
+		{family: inet, name: "host4", key: types{ip4, protocol, service}},
+		{family: inet, name: "host6", key: types{ip6, protocol, service}},
+		{family: inet, name: "range4", key: types{ip4, protocol, service}, interval: true},
+		{family: inet, name: "range6", key: types{ip6, protocol, service}, interval: true},
 		// What went through ports: direction, protocol, port, guest.
 		{family: inet, name: "count4", key: types{nftables.TypeCTDir, protocol, service, ip4}, counter: true},
 		{family: inet, name: "count6", key: types{nftables.TypeCTDir, protocol, service, ip6}, counter: true},
@@ -89,6 +100,6 @@ func (s set) nft(table *nftables.Table, id int) *nftables.Set {
 		Table: table, Name: s.name, ID: uint32(id), KeyByteOrder: order,
 		KeyType: nftables.MustConcatSetType(s.key...), Concatenation: len(s.key) > 1,
 		IsMap: s.data != nil, DataType: nftables.MustConcatSetType(s.data...),
-		Interval: s.interval, Counter: s.counter,
+		Interval: s.interval, Counter: s.counter, Size: s.size,
 	}
 }

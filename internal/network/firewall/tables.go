@@ -32,7 +32,7 @@ func (t Tables) Update(was, is Rules) (empty bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.CloseLasting()
+	defer closing(conn)
 	empty, err = t.change(conn, was, is)
 	if unexpected(err) {
 		return t.rebuild(conn)
@@ -46,7 +46,7 @@ func (t Tables) Rebuild() (empty bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.CloseLasting()
+	defer closing(conn)
 	return t.rebuild(conn)
 }
 
@@ -57,14 +57,23 @@ func (t Tables) Intact() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.CloseLasting()
-	_, err1 := conn.GetSetByName(t.table(inet), links)
-	_, err2 := conn.GetSetByName(t.table(bridge), "ports")
-	err = errors.Join(err1, err2)
+	defer closing(conn)
+	err = t.find(conn)
 	if errors.Is(err, unix.ENOENT) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// find looks for the tables of this version. The error is ENOENT where one is
+// not there.
+func (t Tables) find(conn *nftables.Conn) error {
+	for _, p := range []place{{inet, links}, {bridge, "ports"}} {
+		if _, err := conn.GetSetByName(t.table(p.family), p.set); err != nil {
+			return fmt.Errorf("look for the tables %q of nftables: %w", t.Instance, err)
+		}
+	}
+	return nil
 }
 
 // unexpected reports whether the tables were not as they should have been:
@@ -86,6 +95,10 @@ func dial() (*nftables.Conn, error) {
 	return conn, nil
 }
 
+// closing closes conn beside what follows: the kernel closes no socket before
+// what was deleted last is out of everybody's sight, some 20 ms.
+func closing(conn *nftables.Conn) { go conn.CloseLasting() }
+
 func (t Tables) table(f nftables.TableFamily) *nftables.Table {
 	return &nftables.Table{Name: t.Instance, Family: f}
 }
@@ -97,6 +110,9 @@ func (t Tables) change(conn *nftables.Conn, was, is Rules) (empty bool, err erro
 	}
 	added, err := is.elements()
 	if err != nil {
+		return false, err
+	}
+	if err := t.find(conn); err != nil {
 		return false, err
 	}
 	if len(was.Guests) > 0 {
@@ -169,14 +185,9 @@ func (t Tables) rebuild(conn *nftables.Conn) (empty bool, err error) {
 		return false, err
 	}
 	t.clear(conn)
-	tables := map[nftables.TableFamily]*nftables.Table{inet: conn.AddTable(t.table(inet)), bridge: conn.AddTable(t.table(bridge))}
-	for i, s := range sets() {
-		if err := conn.AddSet(s.nft(tables[s.family], i+1), nil); err != nil {
-			return false, fmt.Errorf("make the set %s: %w", s.name, err)
-		}
+	if err := t.make(conn); err != nil {
+		return false, err
 	}
-	addChains(conn, tables[inet], inetChains())
-	addChains(conn, tables[bridge], bridgeChains())
 	if err := t.write(conn.SetAddElements, elements); err != nil {
 		return false, err
 	}
@@ -184,6 +195,19 @@ func (t Tables) rebuild(conn *nftables.Conn) (empty bool, err error) {
 		return false, fmt.Errorf("make the tables %q of nftables: %w", t.Instance, err)
 	}
 	return false, nil
+}
+
+// make makes the tables, with empty sets.
+func (t Tables) make(conn *nftables.Conn) error {
+	tables := map[nftables.TableFamily]*nftables.Table{inet: conn.AddTable(t.table(inet)), bridge: conn.AddTable(t.table(bridge))}
+	for i, s := range sets() {
+		if err := conn.AddSet(s.nft(tables[s.family], i+1), nil); err != nil {
+			return fmt.Errorf("make the set %s: %w", s.name, err)
+		}
+	}
+	addChains(conn, tables[inet], inetChains())
+	addChains(conn, tables[bridge], bridgeChains())
+	return nil
 }
 
 // addChains makes chains, and then their rules, which jump to chains.
@@ -217,11 +241,7 @@ func (t Tables) remove(conn *nftables.Conn) error {
 // left are the bridges, and links without bridge, of the links that there will
 // be.
 func (t Tables) left(conn *nftables.Conn, old, added []element) (map[string]bool, error) {
-	set, err := conn.GetSetByName(t.table(inet), links) // its error can be told, that of the next cannot
-	if err != nil {
-		return nil, err
-	}
-	there, err := conn.GetSetElements(set)
+	there, err := conn.GetSetElements(&nftables.Set{Table: t.table(inet), Name: links})
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +279,7 @@ func (t Tables) Counters() ([]Counter, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.CloseLasting()
+	defer closing(conn)
 	var out []Counter
 	for _, name := range []string{"count4", "count6"} {
 		set, err := conn.GetSetByName(t.table(inet), name)

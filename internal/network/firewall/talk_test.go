@@ -114,17 +114,6 @@ func (n *ns) refused(t *testing.T, proto, address string, port int) {
 	}
 }
 
-// await returns when what has to come about is there.
-func await(t *testing.T, there func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !there(); {
-		if time.Now().After(end) {
-			t.Fatal("it does not come about")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 // ping sends one echo request, and wants its answer.
 func (n *ns) ping(t *testing.T, family int, address string) {
 	t.Helper()

@@ -120,7 +120,7 @@ func (n *Namespace) route(name string, r netlink.Route, what string) error {
 	if err != nil {
 		return err
 	}
-	r.LinkIndex = l.Attrs().Index
+	r.LinkIndex, r.Protocol = l.Attrs().Index, unix.RTPROT_STATIC // as systemd-networkd makes them, which then takes them for its own
 	if err := n.handle.RouteReplace(&r); err != nil {
 		return fmt.Errorf("make a route %s through %s: %w", what, name, err)
 	}

@@ -3,29 +3,44 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/names"
 )
 
-// admit answers at the guest's gate, if it has one, until stop is called, which
-// returns when nothing is done for the guest any more.
+// admit answers at the guest's gate, if it has one, and keeps names served for
+// it, until stop is called, which returns when nothing is done for the guest any
+// more.
 func (h *shim) admit(c launch.Command) (stop func()) {
 	if c.Gate == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = network.Admit(ctx, h.Paths, c.Lease, c.Gate, h.complain) // the guest ends with an error, and its reason is kept
-	}()
+	var working sync.WaitGroup
+	working.Go(func() {
+		attached := func() { h.keepNames(ctx, &working) }
+		_ = network.Admit(ctx, h.Paths, c.Lease, c.Gate, attached, h.complain) // the guest ends with an error, and its reason is kept
+	})
 	return func() {
 		cancel()
 		_ = c.Gate.Close()
-		<-done
+		working.Wait()
 	}
+}
+
+// keepNames has names served, from now on until ctx ends. A guest runs without
+// them too: doctor tells that they are missing.
+func (h *shim) keepNames(ctx context.Context, working *sync.WaitGroup) {
+	if err := names.Ensure(ctx, h.Paths, h.Cgroups, h.Program); err != nil {
+		fmt.Fprintln(os.Stderr, "berth:", err)
+	}
+	working.Go(func() {
+		names.Keep(ctx, h.Paths, h.Cgroups, h.Program, h.name, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	})
 }
 
 // complain writes why the guest cannot start to where systemd-nspawn does.

@@ -54,9 +54,15 @@ func Attach(ctx context.Context, paths state.Paths, n container.Name) error {
 	if err != nil {
 		return err
 	}
+	say := func(why error) { fmt.Fprintln(os.Stderr, "berth:", why) }
+	// A guest runs without names too: doctor tells that they are missing.
+	attached := func() {
+		if err := ensureNames(ctx, paths); err != nil {
+			say(err)
+		}
+	}
 	admit := func() error {
-		// The guest ends with an error. Its reason is what this says, once.
-		_ = network.Admit(ctx, paths, lease, gate, func(why error) { fmt.Fprintln(os.Stderr, "berth:", why) })
+		_ = network.Admit(ctx, paths, lease, gate, attached, say) // the guest ends with an error, whose reason is what this says, once
 		return nil
 	}
 	if slices.ContainsFunc(lease.Links, func(l network.Link) bool { return l.Kind == network.Moved }) {
@@ -65,4 +71,11 @@ func Attach(ctx context.Context, paths state.Paths, n container.Name) error {
 		return namespace.InMounts(1, admit)
 	}
 	return admit()
+}
+
+// detach takes down the network of a guest that does not run any more. What
+// pins a guest's namespace is mounted where the host sees it; `berth settle` is
+// in its unit's mounts.
+func (s *Supervisor) detach(ctx context.Context, n container.Name) error {
+	return namespace.InMounts(1, func() error { return network.Detach(ctx, s.Paths, n) })
 }

@@ -81,7 +81,11 @@ func (s *Supervisor) reload(ctx context.Context) error {
 // ensureTemplate writes the template unit for this boot if nobody installed
 // one.
 func (s *Supervisor) ensureTemplate() (changed bool, err error) {
-	name := Template(s.Paths)
+	return s.ensureUnit(Template(s.Paths), TemplateText(s.Paths, s.Program))
+}
+
+// ensureUnit writes a unit for this boot if nobody installed it.
+func (s *Supervisor) ensureUnit(name, text string) (changed bool, err error) {
 	for _, dir := range unitDirs() {
 		if dir == "/run/systemd/system" {
 			continue
@@ -90,7 +94,7 @@ func (s *Supervisor) ensureTemplate() (changed bool, err error) {
 			return false, nil
 		}
 	}
-	return writeIfChanged(filepath.Join("/run/systemd/system", name), TemplateText(s.Paths, s.Program))
+	return writeIfChanged(filepath.Join("/run/systemd/system", name), text)
 }
 
 // writeIfChanged replaces a file by text, unless it is that already.

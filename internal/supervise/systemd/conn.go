@@ -112,11 +112,18 @@ func (s *Supervisor) abandon(l *link) {
 
 // dial connects to systemd, by the bus of the machine where that is wanted, or
 // the only way. Signals are delivered in their order, and none is dropped.
+//
+// While systemd executes itself again, which takes a moment, nobody listens on
+// its socket, nor for it on the bus.
 func (s *Supervisor) dial(ctx context.Context, private bool) (_ *dbus.Conn, byBus bool, err error) {
 	options := []dbus.ConnOption{dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())}
-	if private {
-		if conn, err := dialPrivate(s.wanted, options); err == nil {
+	for private {
+		conn, err := dialPrivate(s.wanted, options)
+		if err == nil {
 			return conn, false, nil
+		}
+		if private = executes(err) && ctx.Err() == nil; private {
+			time.Sleep(dialAgain)
 		}
 	}
 	conn, err := dbus.ConnectSystemBus(options...)

@@ -12,8 +12,9 @@ import (
 func Units(program string) map[string]string {
 	own := state.Paths{Root: "/"}
 	return map[string]string{
-		Template(own): TemplateText(own, program),
-		AutostartUnit: AutostartText(program),
+		Template(own):  TemplateText(own, program),
+		AutostartUnit:  AutostartText(program),
+		NamesUnit(own): NamesText(own, program),
 	}
 }
 

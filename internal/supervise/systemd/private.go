@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 )
 
 // privateSocket is where systemd itself serves D-Bus to root. There is no bus
@@ -43,6 +44,15 @@ func dialPrivate(wanted func(header []byte) bool, options []dbus.ConnOption) (*d
 	}
 	return conn, nil
 }
+
+// executes reports whether a connection may have failed since systemd is just
+// executing itself again.
+func executes(err error) bool {
+	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) || errors.Is(err, io.EOF)
+}
+
+// dialAgain is the time after which one tries again then.
+const dialAgain = 20 * time.Millisecond
 
 // bufferSize takes most messages, in bytes: the library reads each field of one
 // by itself, and a sieve looks at a whole header.

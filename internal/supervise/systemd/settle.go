@@ -13,7 +13,6 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/inotify"
-	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -98,7 +97,7 @@ func (s *Supervisor) stopSoon(ctx context.Context, n container.Name) error {
 // gone removes what a guest that has ended for good had on the host. The
 // control group of its unit is still there.
 func (s *Supervisor) gone(n container.Name) error {
-	if err := network.Detach(context.Background(), s.Paths, n); err != nil {
+	if err := s.detach(context.Background(), n); err != nil {
 		return err
 	}
 	return errors.Join(state.RemoveTree(s.Paths.Run(n)), inotify.Restore(s.Cgroups, 1))

@@ -17,7 +17,6 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/inotify"
-	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
 )
@@ -245,7 +244,7 @@ func (s *Supervisor) cleanUp(ctx context.Context, n container.Name) error {
 	if err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("reset unit: %w", err)
 	}
-	if err := network.Detach(ctx, s.Paths, n); err != nil {
+	if err := s.detach(ctx, n); err != nil {
 		return err
 	}
 	return errors.Join(state.RemoveTree(s.Paths.Run(n)), state.RemoveFailure(s.Paths.Container(n)))

@@ -51,6 +51,8 @@ func TestTexts(t *testing.T) {
 		"plain.conf":             DropInText(host, plain),
 		"full.conf":              DropInText(other, full),
 		"autostart.service":      AutostartText("/usr/bin/berth"),
+		"names.service":          NamesText(host, "/usr/bin/berth"),
+		"names-other.service":    NamesText(other, "/opt/my berth"),
 	} {
 		golden(t, name, text)
 	}

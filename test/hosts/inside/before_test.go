@@ -149,6 +149,28 @@ func TestBeforeBus(t *testing.T) {
 	clean(t)
 }
 
+// TestBeforeReexec has systemd execute itself again under a container that runs,
+// and while one starts and stops: that ends all connections to it.
+func TestBeforeReexec(t *testing.T) {
+	run(t, "berth", "create", "r", "--image", tiny, "--start")
+	leader := statusOf(t, "r").Leader
+	run(t, "systemctl", "daemon-reexec")
+	if s := statusOf(t, "r"); s.State != "running" || s.Leader != leader {
+		t.Errorf("after systemd was executed again: %+v", s)
+	}
+	for i := range 6 {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			time.Sleep(time.Duration(i) * 20 * time.Millisecond)
+			_, _ = try(t, "systemctl", "daemon-reexec")
+		})
+		run(t, "berth", "restart", "r")
+		wg.Wait()
+	}
+	run(t, "berth", "exec", "r", "--", "/bin/true")
+	clean(t)
+}
+
 // TestBeforeDiskFull: a disk that is full is an error that leaves nothing.
 func TestBeforeDiskFull(t *testing.T) {
 	const dir = "/root/small"

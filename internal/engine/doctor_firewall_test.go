@@ -1,0 +1,31 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/berth-containers/berth/internal/network/firewall"
+)
+
+func TestFirewallRemedy(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		chain string
+		tool  firewall.Tool
+		want  string
+	}{
+		{"nftables inet firewalld filter_FORWARD", firewall.Docker, "firewall-cmd --permanent --zone=trusted --add-interface=berth0 && firewall-cmd --reload"},
+		{"nftables ip filter FORWARD", firewall.Docker, "iptables -I DOCKER-USER -i berth0 -j ACCEPT && iptables -I DOCKER-USER -o berth0 -j ACCEPT, after each start of Docker"},
+		{"nftables ip6 filter FORWARD", firewall.Docker, "ip6tables -I DOCKER-USER -i berth0"},
+		{"iptables-legacy filter FORWARD", firewall.Docker, "iptables -I DOCKER-USER"},
+		{"nftables ip filter FORWARD", firewall.UFW, "ufw route allow in on berth0 && ufw route allow out on berth0"},
+		{"nftables inet nixos-fw forward", firewall.NixOS, `networking.firewall.trustedInterfaces = [ "berth0" ];`},
+		{"nftables inet mine f", "", `nft 'insert rule inet mine f iifname "berth0" accept; insert rule inet mine f oifname "berth0" accept'`},
+		{"ip6tables-legacy filter FORWARD", "", "ip6tables-legacy -I FORWARD -i berth0 -j ACCEPT"},
+	} {
+		got := firewallRemedy(firewall.Drop{Chain: c.chain}, map[firewall.Tool]bool{c.tool: true}, "berth0")
+		if !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %s, not %s", c.chain, got, c.want)
+		}
+	}
+}
