@@ -22,12 +22,11 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	os.Unsetenv(roleVariable)
-	dir, args := os.Args[1], os.Args[2:]
-	announces := len(args) > 0 && args[0] == announce
-	if announces {
-		args = args[1:]
+	t, ok := parse(os.Args[2:])
+	if !ok {
+		os.Exit(2)
 	}
-	if err := run(dir, args, announces); err != nil {
+	if err := t.run(os.Args[1]); err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 	}
 	os.Exit(1)

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/berth-containers/berth/internal/launch"
-	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/network/names"
 )
 
@@ -23,7 +22,7 @@ func (h *shim) admit(c launch.Command) (stop func()) {
 	var working sync.WaitGroup
 	working.Go(func() {
 		attached := func() { h.keepNames(ctx, &working) }
-		_ = network.Admit(ctx, h.Paths, c.Lease, c.Gate, attached, h.complain) // the guest ends with an error, and its reason is kept
+		_ = launch.Admit(ctx, h.Paths, c.Lease, c.Learns, c.Gate, attached, h.complain) // the guest ends with an error, and its reason is kept
 	})
 	return func() {
 		cancel()
