@@ -56,7 +56,7 @@ func (s surroundings) compare(dir string) error {
 }
 
 // leftovers are what a root without containers should not have: cgroups,
-// mounts, processes, and files but for images, locks and chosen subnets.
+// mounts, processes, and files but for images, locks, filters and chosen subnets.
 func leftovers(root string) []string {
 	var out []string
 	for _, d := range cgroups(root) {
@@ -71,8 +71,8 @@ func leftovers(root string) []string {
 	return append(out, files(root)...)
 }
 
-// files are the files below a root that are neither images nor locks, nor the
-// addresses of the default network, which are chosen for good; and the
+// files are the files below a root that are neither images nor locks, nor kept
+// system call filters, nor the addresses of the default network, which are chosen for good; and the
 // directories of containers.
 func files(root string) []string {
 	var out []string
@@ -84,7 +84,7 @@ func files(root string) []string {
 			out = append(out, err.Error())
 		case rel == "etc/hosts": // of newBerth
 		case rel == "var/lib/berth/networks/default.json":
-		case rel == "var/lib/berth/images" || rel == "run/berth/locks":
+		case rel == "var/lib/berth/images" || rel == "run/berth/locks" || rel == "run/berth/filters":
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
