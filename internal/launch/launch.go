@@ -5,6 +5,7 @@ package launch
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/image"
+	"github.com/berth-containers/berth/internal/namespace"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/preinit"
@@ -45,13 +47,16 @@ type Command struct {
 	// take long.
 	Updates bool
 	// Gate is where the guest asks for its network, which is Lease, before its
-	// init runs: network.Admit answers. It is nil where Lease has no links.
+	// init runs: Admit answers. It is nil where nobody asks.
 	Gate  *preinit.Gate
 	Lease network.Lease
+	// Learns is the key of the filters that the gate lets us see, or empty.
+	Learns string
 }
 
 // Assemble puts the container's root together in the mount namespace of the
-// calling thread, which nothing else uses, and returns what to start there.
+// calling thread, which nothing else uses, and returns what to start on that
+// thread: it may be in another network namespace then.
 // The container's runtime directory has to be in place. After an error the
 // mounts made so far stay until the mount namespace ends.
 func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) {
@@ -88,24 +93,31 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 	if err := findInit(&launched, mounted.Root); err != nil {
 		return Command{}, err
 	}
-	if err := state.WriteLaunched(paths.Run(rec.Name), launched); err != nil {
-		return Command{}, err
-	}
 	c := config(paths, rec, mounted)
 	c.Init = launched.Init
 	if c.Spec.Credentials, err = credentials(rec.Spec.Credentials, o.Credentials); err != nil {
 		return Command{}, err
 	}
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
-	if len(command.Lease.Links) > 0 {
-		gate, bind, err := openGate(root)
-		if err != nil {
-			return Command{}, err
-		}
-		command.Gate, c.Binds = gate, append(c.Binds, bind)
-		c.First = preinit.Args(launched.Init.Path, launched.Init.Notifies())
+	env := environment(o.Notify)
+	p, err := prepare(root, paths, program, c, env, len(command.Lease.Links) > 0)
+	if err != nil {
+		return Command{}, err
 	}
-	command.Args, command.Env, command.Updates = append([]string{program.Path}, nspawn.Args(c)...), environment(o.Notify), launched.Updates
+	if p.needed() {
+		c.Binds, c.First = append(c.Binds, p.bind), p.task.Args()
+	}
+	launched.Learns = p.learns
+	if err := state.WriteLaunched(paths.Run(rec.Name), launched); err != nil {
+		return Command{}, err
+	}
+	command.Gate, command.Learns = p.gate, p.learns
+	if nspawn.EntersNetwork(rec.Spec) {
+		if err := namespace.EnterNetwork(rec.Spec.NetworkNamespace); err != nil {
+			return Command{}, fmt.Errorf("networkNamespace: %w", err)
+		}
+	}
+	command.Args, command.Env, command.Updates = append([]string{program.Path}, nspawn.Args(c)...), append(env, p.env...), launched.Updates
 	return command, nil
 }
 

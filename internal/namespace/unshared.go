@@ -46,3 +46,28 @@ func InMounts(pid int, f func() error) error {
 		return f()
 	})
 }
+
+// InNetwork runs f on a thread of its own in the network namespace that is
+// mounted at path.
+func InNetwork(path string, f func() error) error {
+	return Unshared(0, func() error {
+		if err := EnterNetwork(path); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// EnterNetwork moves the calling thread, which nothing else uses, to the network
+// namespace that is mounted at path.
+func EnterNetwork(path string) error {
+	ns, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter the network namespace %s: %w", path, err)
+	}
+	return nil
+}

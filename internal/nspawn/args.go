@@ -62,7 +62,7 @@ func Args(c Config) []string {
 	if c.Spec.PrivateNetwork {
 		a.flag("--private-network")
 	}
-	if c.Spec.NetworkNamespace != "" {
+	if c.Spec.NetworkNamespace != "" && !EntersNetwork(c.Spec) {
 		a.set("--network-namespace-path", c.Spec.NetworkNamespace)
 	}
 	a.mounts(c)
@@ -82,6 +82,13 @@ func Args(c Config) []string {
 		first = []string{c.Init.Path}
 	}
 	return slices.Concat(a.list, c.Spec.ExtraFlags, []string{"--"}, first)
+}
+
+// EntersNetwork reports whether systemd-nspawn has to be started in the network
+// namespace that s names: it would join that from inside of the guest's user
+// namespace, which the kernel refuses.
+func EntersNetwork(s container.Spec) bool {
+	return s.NetworkNamespace != "" && s.PrivateUsers.Mode != container.UsersNo
 }
 
 func yesNo(b bool) string {

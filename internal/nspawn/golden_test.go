@@ -56,7 +56,9 @@ func examples() map[string]func(*Config) {
 		},
 		"users-chown": func(c *Config) { c.ChownRoot = true },
 		"network":     func(c *Config) { c.Spec.PrivateNetwork, c.Spec.EnableTun = true, true },
-		"namespace":   func(c *Config) { c.Spec.NetworkNamespace = "/run/netns/a b" },
+		"namespace": func(c *Config) {
+			c.UIDBase, c.Spec.PrivateUsers.Mode, c.Spec.NetworkNamespace = 0, container.UsersNo, "/run/netns/a b"
+		},
 		"mounts": func(c *Config) {
 			c.Binds = []Bind{{"/run/mnt/bind/0", "/srv", true}, {`/a:b\c`, `/d:e\f g,h`, false}}
 			c.Spec.Tmpfs = []string{"/tmp", "/var/x:size=1G,mode=0755", `/a\b:nosuid`}

@@ -66,8 +66,10 @@ func changes() map[string]func(*Config) {
 			c.UIDBase, c.Spec.PrivateUsers = 0, container.PrivateUsers{Mode: container.UsersNo}
 			c.Spec.AdditionalCapabilities = []container.Capability{"CAP_MKNOD"} // leave its own option aside
 		},
-		"privateNetwork":         func(c *Config) { c.Spec.PrivateNetwork = true },
-		"networkNamespace":       func(c *Config) { c.Spec.NetworkNamespace = "/run/netns/a" },
+		"privateNetwork": func(c *Config) { c.Spec.PrivateNetwork = true },
+		"networkNamespace": func(c *Config) {
+			c.UIDBase, c.Spec.PrivateUsers.Mode, c.Spec.NetworkNamespace = 0, container.UsersNo, "/run/netns/a"
+		},
 		"bindMounts":             func(c *Config) { c.Binds = []Bind{{"/a", "/b", true}, {"/c", "/d", false}} },
 		"allowedDevices":         func(c *Config) { c.Binds = []Bind{{"/dev/a", "/dev/a", false}} },
 		"tmpfs":                  func(c *Config) { c.Spec.Tmpfs = []string{"/x"} },

@@ -49,6 +49,9 @@ func (p Paths) Leases() string { return filepath.Join(p.Runtime(), "leases") }
 // Lease is the file for one container there.
 func (p Paths) Lease(n container.Name) string { return filepath.Join(p.Leases(), string(n)+".json") }
 
+// Sieves holds the system call filters that are kept for guests.
+func (p Paths) Sieves() string { return filepath.Join(p.Runtime(), "filters") }
+
 // Networks holds the networks that were chosen.
 func (p Paths) Networks() string { return filepath.Join(p.Root, "var/lib/berth/networks") }
 

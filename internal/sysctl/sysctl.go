@@ -23,7 +23,8 @@ import (
 // dir is below which the kernel has its settings.
 const dir = "/proc/sys"
 
-// ledgers holds the ledgers, by the inode numbers of network namespaces.
+// ledgers holds the ledgers, by the inode numbers of network namespaces and
+// their cookies.
 const ledgers = "/run/berth/sysctl"
 
 // Setting is a setting and the value that is needed.
@@ -96,7 +97,11 @@ func change(ctx context.Context, f func(l *ledger) error) (err error) {
 	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
 		return fmt.Errorf("find the network namespace: %w", err)
 	}
-	l := &ledger{path: filepath.Join(ledgers, fmt.Sprintf("%d.json", ns.Ino))}
+	cookie, err := cookie()
+	if err != nil {
+		return fmt.Errorf("find the network namespace: %w", err)
+	}
+	l := &ledger{path: filepath.Join(ledgers, fmt.Sprintf("%d-%d.json", ns.Ino, cookie))}
 	lock, err := state.AwaitLock(ctx, strings.TrimSuffix(l.path, ".json")+".lock")
 	if err != nil {
 		return fmt.Errorf("lock the ledger of kernel settings: %w", err)
@@ -109,6 +114,21 @@ func change(ctx context.Context, f func(l *ledger) error) (err error) {
 		return err
 	}
 	return errors.Join(state.RemoveFile(l.path), os.Remove(lock.File().Name()))
+}
+
+// cookie is a number of this thread's network namespace that none gets again, as
+// happens with inode numbers; 0 before Linux 5.14.
+func cookie() (uint64, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	c, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return 0, nil
+	}
+	return c, err
 }
 
 func (l *ledger) write() error { return state.WriteRuntimeJSON(l.path, l.loans) }

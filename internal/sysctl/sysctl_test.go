@@ -28,7 +28,7 @@ func inNetwork(t *testing.T, f func() error) {
 		if err := f(); err != nil {
 			return err
 		}
-		left, _ := filepath.Glob(filepath.Join(ledgers, fmt.Sprint(ns.Ino)+".*"))
+		left, _ := filepath.Glob(filepath.Join(ledgers, fmt.Sprint(ns.Ino)+"-*"))
 		for _, name := range left {
 			t.Errorf("%s is left behind", name)
 			os.Remove(name)

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -58,13 +59,13 @@ func attached(l *lan, users string) {
 }
 
 // TestAttachedInit: the init of a guest with a network finds the state that it
-// has without one.
+// has without a process of berth before it.
 func TestAttachedInit(t *testing.T) {
 	l := newLan(t)
-	for name, network := range map[string]string{"plain": "false", "gated": "true"} {
-		l.run("create", name, "--image", tiny(), "--start", "privateNetwork="+network)
+	for name, setting := range map[string]string{"plain": "extraFlags=[--quiet]", "gated": "privateNetwork=true"} { // berth starts nothing in the first
+		l.run("create", name, "--image", tiny(), "--start", setting)
 	}
-	const state = `for f in status environ cmdline limits; do echo "$f"; tr '\0' '\n' </proc/1/$f | grep -E '^(Sig(Blk|Ign|Cgt)|CapAmb|Groups|Seccomp|NoNewPrivs|[a-zA-Z_]+=|/|Max)' | grep -vE 'container_uuid|container_host'; done; ls /proc/1/fd`
+	const state = `for f in status environ cmdline limits; do echo "$f"; tr '\0' '\n' </proc/1/$f | grep -E '^(Sig(Ign|Cgt)|CapAmb|Groups|Seccomp|NoNewPrivs|[a-zA-Z_]+=|/|Max)' | grep -vE 'container_uuid|container_host'; done; ls /proc/1/fd`
 	ofInit := func(name string) string {
 		leader := l.status(name).Leader
 		return l.host(strings.ReplaceAll(state, "/proc/1/", fmt.Sprintf("/proc/%d/", leader)))
@@ -90,6 +91,20 @@ func TestAttachFails(t *testing.T) {
 		is(l, "the host's network afterwards", l.links(), before)
 		l.run("destroy", "web", "--yes")
 	}
+}
+
+// TestNamedNamespace has guests in a network namespace of somebody else's.
+func TestNamedNamespace(t *testing.T) {
+	l := newLan(t)
+	name := filepath.Base(filepath.Dir(l.root)) + "-e2e"
+	l.host("ip netns add " + name + "; ip -n " + name + " link add only type bridge")
+	t.Cleanup(func() { l.host("ip netns del " + name) })
+	for _, users := range []string{"pick", "no"} {
+		l.run("create", "u"+users, "--image", debian(), "--start", "privateUsers="+users, "networkNamespace=/run/netns/"+name)
+		is(t, "links of "+users, l.in("u"+users, "ip -o link | cut -d: -f2 | tr -d ' '"), "lo\nonly")
+	}
+	l.run("stop", "--all")
+	l.host("ip -n " + name + " link show only")
 }
 
 // TestGuestManagers: a network manager in the guest leaves what berth has set

@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/berth-containers/berth/internal/launch"
-	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/network/names"
 )
@@ -28,7 +27,7 @@ func (h *shim) admit(c launch.Command) (stop func()) {
 			h.keepNames(ctx, &working)
 			working.Go(func() { ingress.Keep(ctx, h.Paths, h.Cgroups, h.Program, h.name) })
 		}
-		_ = network.Admit(ctx, h.Paths, c.Lease, c.Gate, attached, h.complain) // the guest ends with an error, and its reason is kept
+		_ = launch.Admit(ctx, h.Paths, c.Lease, c.Learns, c.Gate, attached, h.complain) // the guest ends with an error, and its reason is kept
 	})
 	return func() {
 		cancel()

@@ -50,7 +50,11 @@ func (h *shim) runOnce() ending {
 	if err != nil {
 		return ending{reason: err}
 	}
-	n, err := listenNotify()
+	netns := ""
+	if nspawn.EntersNetwork(rec.Spec) {
+		netns = rec.Spec.NetworkNamespace
+	}
+	n, err := listenNotify(netns)
 	if err != nil {
 		return ending{reason: err}
 	}

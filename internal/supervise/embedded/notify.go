@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/namespace"
 )
 
 // notify is the socket on which systemd-nspawn tells of the guest, in the
@@ -18,10 +20,22 @@ type notify struct {
 }
 
 // listenNotify opens a socket in the abstract name space: a path may be too
-// long for a socket. Its name cannot be guessed, and senders are checked.
-func listenNotify() (*notify, error) {
+// long for a socket. Its name cannot be guessed, and senders are checked. The
+// name space is that of the network namespace mounted at netns, where
+// systemd-nspawn is going to run, unless that is empty.
+func listenNotify(netns string) (*notify, error) {
 	addr := &net.UnixAddr{Name: "@berth-" + rand.Text(), Net: "unixgram"}
-	conn, err := net.ListenUnixgram("unixgram", addr)
+	var conn *net.UnixConn
+	listen := func() (err error) {
+		conn, err = net.ListenUnixgram("unixgram", addr)
+		return err
+	}
+	var err error
+	if netns == "" {
+		err = listen()
+	} else {
+		err = namespace.InNetwork(netns, listen)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func Attach(ctx context.Context, paths state.Paths, n container.Name) error {
 		}
 	}
 	admit := func() error {
-		_ = network.Admit(ctx, paths, lease, gate, attached, say) // the guest ends with an error, whose reason is what this says, once
+		_ = launch.Admit(ctx, paths, lease, launched.Learns, gate, attached, say) // the guest ends with an error, whose reason is what this says, once
 		return nil
 	}
 	if slices.ContainsFunc(lease.Links, func(l network.Link) bool { return l.Kind == network.Moved }) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -22,7 +23,8 @@ import (
 // Launch is the command `berth run NAME`, which a unit starts: it becomes
 // systemd-nspawn.
 func Launch(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, n container.Name) error {
-	signal.Reset() // a stop ends this process, whatever it is at
+	runtime.LockOSThread() // that of Assemble becomes systemd-nspawn
+	signal.Reset()         // a stop ends this process, whatever it is at
 	rec, err := state.ReadRecord(paths.Container(n))
 	if err != nil {
 		return err
