@@ -75,7 +75,7 @@ func (a *attachment) attach(ctx context.Context, was, l Lease) error {
 			return fmt.Errorf("%s: %w", k.Guest, err)
 		}
 	}
-	if err := rulesSince(a.paths, was).Update(ctx, was, l); err != nil {
+	if err := rulesOf(a.paths).Update(ctx, was, l); err != nil {
 		return err
 	}
 	for _, k := range l.Links {

@@ -152,7 +152,7 @@ func said(cmd *exec.Cmd) error {
 // itself change.
 func (m machine) links() string {
 	m.Helper()
-	return m.in(m.netns, `ip -o link | sed -E 's/^[0-9]*: ([^ ]*): <.*[<,](UP)?[,>].* mtu ([0-9]*) .*(link.*)/\1 \2 \3 \4/'
+	return m.in(m.netns, `ip -o link | sort -t: -k2 | sed -E 's/^[0-9]*: ([^ ]*): <.*[<,](UP)?[,>].* mtu ([0-9]*) .*(link.*)/\1 \2 \3 \4/'
 		ip -o addr show scope global | sed 's/^[0-9]*://'; (ip -4 route show table all; ip -6 route show table all) | grep -vE '^(multicast|fe80|local fe80)'; ip rule; ip -6 rule; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding`)
 }
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
+	"path/filepath"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network/link"
@@ -29,14 +29,24 @@ func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 		if err != nil {
 			return err
 		}
-		if err := rulesSince(paths, was).Remove(ctx, was); err != nil {
+		if err := rulesOf(paths).Remove(ctx, was); err != nil {
 			return err
 		}
 		if err := removeBridges(paths, n, host); err != nil {
 			return err
 		}
-		return state.RemoveFile(paths.Lease(n))
+		return errors.Join(state.RemoveFile(paths.Lease(n)), removeHalves(paths))
 	})
+}
+
+// removeHalves removes leases of which a process that was killed has written a
+// part, and that it has not put in place. Whoever writes one has the lock.
+func removeHalves(paths state.Paths) error {
+	halves, err := filepath.Glob(filepath.Join(paths.Leases(), ".tmp-*"))
+	for _, h := range halves {
+		err = errors.Join(err, state.RemoveFile(h))
+	}
+	return err
 }
 
 // release takes down the links of a container, and gives back those that it
@@ -55,27 +65,11 @@ func release(paths state.Paths, n container.Name, host *link.Namespace) (Lease, 
 		if k.Kind != Bridged && k.Kind != Point {
 			continue // it goes with the guest
 		}
-		if _, err := host.Remove(k.Host, ours(paths, n)); err != nil {
+		if _, err := host.Remove(k.Host, ours(paths, n), hardwareOf(paths, l, k.Guest)); err != nil {
 			return l, err
 		}
 	}
 	return l, unpin(paths, n)
-}
-
-// rulesSince are the rules of the berth at paths. A network that was given up
-// meanwhile is as the lease knows it.
-func rulesSince(paths state.Paths, was Lease) Rules {
-	r := rulesOf(paths)
-	now := r.Network
-	r.Network = func(name string) (Network, error) {
-		n, err := now(name)
-		i := slices.IndexFunc(was.Links, func(k Link) bool { return k.Network == name })
-		if errors.Is(err, fs.ErrNotExist) && i >= 0 {
-			return Network{Name: name, Bridge: was.Links[i].Bridge}, nil
-		}
-		return n, err
-	}
-	return r
 }
 
 // giveBack moves interfaces that the guest was lent back, as they were. One
@@ -165,7 +159,8 @@ func removeBridges(paths state.Paths, n container.Name, host *link.Namespace) er
 		if used[bridge] {
 			continue
 		}
-		if err := host.RemoveBridge(bridgeOf(paths, Network{Bridge: bridge})); err != nil {
+		b := bridgeOf(paths, Network{Bridge: bridge})
+		if _, err := host.Remove(b.Name, b.Mark.Owner, b.MAC); err != nil {
 			return err
 		}
 	}

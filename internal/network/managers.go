@@ -33,8 +33,9 @@ func advices(paths state.Paths) []advice {
 	}
 }
 
-// networkdText matches alternative names, which veths have from their first
-// moment on the host, and bridges by their own: those get others only later.
+// networkdText matches alternative names, so that it holds for links to come:
+// systemd-networkd waits for udev, and then asks for all names, before it does
+// anything with a link. Bridges are there by their own names too.
 func networkdText(bridges []string) string {
 	return "# Links of berth, which sets them up itself.\n[Match]\nName=" + strings.Join(append([]string{prefix + "*"}, bridges...), " ") + "\n\n[Link]\nUnmanaged=yes\n"
 }

@@ -118,7 +118,7 @@ func TestBridge(t *testing.T) {
 		}
 		g.has("ip addr show eth0", v.InnerMAC.String(), "10.9.0."+last+"/24", "fd00:9::"+last+"/64")
 		g.has("ip route; ip -6 route", "default via 10.9.0.1 dev eth0", "default via fd00:9::1 dev eth0")
-		if got := g.run("ip -o addr show tentative | grep -v LOOPBACK || true"); got != "" {
+		if got := g.run("ip -o addr show scope global tentative | grep -v LOOPBACK || true"); got != "" {
 			t.Errorf("addresses that cannot be used yet: %s", got)
 		}
 		if got := host.run("ip -6 addr show " + name); got != "" {
@@ -129,12 +129,12 @@ func TestBridge(t *testing.T) {
 		guests[0].reaches(to)
 	}
 	for _, name := range []string{"ve-a", "berth-link-ve-b"} {
-		if gone, err := host.Remove(name, "berth/web"); gone || err != nil {
+		if gone, err := host.Remove(name, "berth/web", nil); gone || err != nil {
 			t.Errorf("somebody else's interface: %v, %v", gone, err)
 		}
 	}
 	for _, want := range []bool{true, false} {
-		if gone, err := host.Remove("ve-a", "berth/ve-a"); gone != want || err != nil {
+		if gone, err := host.Remove("ve-a", "berth/ve-a", nil); gone != want || err != nil {
 			t.Errorf("removed %v, want %v: %v", gone, want, err)
 		}
 	}
@@ -158,13 +158,17 @@ func TestBridgeOfOthers(t *testing.T) {
 	host.run(begin)
 	must(t, host.MakeBridge(half))
 	host.has("ip link show berth1", "alias berth", "UP")
-	for range 2 {
-		must(t, host.RemoveBridge(half))
+	remove := func(want bool) {
+		if gone, err := host.Remove(half.Name, half.Mark.Owner, half.MAC); gone != want || err != nil {
+			t.Errorf("removed %v, want %v: %v", gone, want, err)
+		}
 	}
+	remove(true)
+	remove(false)
 	host.run(begin)
-	must(t, host.RemoveBridge(half))
+	remove(true)
 	host.run(begin + "; ip link set berth1 alias theirs")
-	must(t, host.RemoveBridge(half))
+	remove(false)
 	host.has("ip link show berth1", "alias theirs")
 	if _, err := host.Owner("nothing"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an interface that is not there: %v", err)

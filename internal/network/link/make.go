@@ -27,43 +27,22 @@ type Veth struct {
 	Mark         Mark
 }
 
-// MakeVeth makes v inside of n, marks the outer side and moves it to outside,
-// where it arrives with all its names and addresses, and down: nobody there
-// sees it half made. The name has to be free there.
-func (n *Namespace) MakeVeth(v Veth, outside *Namespace) (err error) {
-	const inner = "berth-inner" // until the other side, which may have the same name, is away
+// MakeVeth makes v, with its inner side born in n and its outer side outside: to
+// move one there would take the kernel some 15 ms. Both are down. The marks come
+// right after: a process that is killed in between leaves one that Remove knows by its
+// hardware address. The name has to be free outside.
+func (n *Namespace) MakeVeth(v Veth, outside *Namespace) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.HardwareAddr, attrs.MTU = v.Outer, v.OuterMAC, v.MTU
-	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: inner, PeerHardwareAddr: v.InnerMAC}
-	if err := n.handle.LinkAdd(pair); err != nil {
+	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: v.Inner, PeerHardwareAddr: v.InnerMAC, PeerNamespace: netlink.NsFd(n.file.Fd())}
+	if err := outside.handle.LinkAdd(pair); err != nil {
 		return fmt.Errorf("make veth %s: %w", v.Outer, err)
 	}
-	defer func() {
-		if err == nil {
-			return
-		}
-		if l, missing := n.find(inner); missing == nil {
-			err = errors.Join(err, n.delete(l))
-		}
-	}()
-	outer, err := n.find(v.Outer)
+	outer, err := outside.find(v.Outer)
 	if err != nil {
 		return err
 	}
-	if err := n.mark(outer, v.Mark); err != nil {
-		return err
-	}
-	if err := n.handle.LinkSetNsFd(outer, int(outside.file.Fd())); err != nil {
-		return fmt.Errorf("move %s to the host: %w", v.Outer, err)
-	}
-	l, err := n.find(inner)
-	if err != nil {
-		return err
-	}
-	if err := n.handle.LinkSetName(l, v.Inner); err != nil {
-		return fmt.Errorf("name %s: %w", v.Inner, err)
-	}
-	return nil
+	return outside.mark(outer, v.Mark)
 }
 
 func (n *Namespace) mark(l netlink.Link, m Mark) error {
@@ -129,21 +108,10 @@ func (n *Namespace) MakeBridge(b Bridge) error {
 
 // bare reports whether l is b as it is when its maker was killed right after
 // making it.
-func (b Bridge) bare(l netlink.Link) bool {
-	return l.Type() == "bridge" && l.Attrs().Alias == "" && l.Attrs().HardwareAddr.String() == b.MAC.String()
-}
+func (b Bridge) bare(l netlink.Link) bool { return l.Type() == "bridge" && unmarked(l, b.MAC) }
 
-// RemoveBridge removes what MakeBridge made, or began to make.
-func (n *Namespace) RemoveBridge(b Bridge) error {
-	l, err := n.find(b.Name)
-	if err != nil {
-		return ignoreMissing(err)
-	}
-	if b.bare(l) {
-		return n.delete(l)
-	}
-	_, err = n.Remove(b.Name, b.Mark.Owner)
-	return err
+func unmarked(l netlink.Link, mac net.HardwareAddr) bool {
+	return l.Attrs().Alias == "" && l.Attrs().HardwareAddr.String() == mac.String()
 }
 
 // quiet are the settings of an interface that configures nothing by itself.
@@ -167,16 +135,17 @@ func (n *Namespace) MakeMacvlan(name string, mac net.HardwareAddr, parent string
 	return nil
 }
 
-// Remove removes the interface name where it is of owner, and reports whether
-// it was there. One of somebody else is left alone.
-func (n *Namespace) Remove(name, owner string) (bool, error) {
+// Remove removes the interface name where it is of owner, or nobody's yet with
+// the hardware address mac, and reports whether it was there. One of somebody
+// else is left alone.
+func (n *Namespace) Remove(name, owner string, mac net.HardwareAddr) (bool, error) {
 	l, err := n.find(name)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return false, nil
 	case err != nil:
 		return false, err
-	case l.Attrs().Alias != owner:
+	case l.Attrs().Alias != owner && !unmarked(l, mac):
 		return false, nil
 	}
 	return true, n.delete(l)
@@ -189,11 +158,4 @@ func (n *Namespace) delete(l netlink.Link) error {
 		return nil
 	}
 	return fmt.Errorf("remove %s: %w", l.Attrs().Name, err)
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
 }
