@@ -16,7 +16,8 @@ import (
 )
 
 // Sweep removes what commands that were killed left behind, and says what. It
-// touches nothing that a living command works on.
+// makes rules of networks anew that somebody has removed, and touches nothing
+// that a living command works on.
 func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 	var done []string
 	var errs []error
@@ -27,6 +28,8 @@ func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 		}
 		errs = append(errs, err)
 	}
+	_, err := network.Mend(ctx, e.Paths)
+	errs = append(errs, err)
 	images, err := e.Images.Sweep(ctx)
 	errs = append(errs, err, e.supervisor.RestoreSettings())
 	return append(done, images...), errors.Join(errs...)
