@@ -106,6 +106,7 @@ func measurements() []measurement {
 		{"exec", "embedded", measureExec},
 		{"ls+memory+hundred", "embedded", measureHundred},
 		{"fleet", "embedded", measureFleet},
+		{"setup", "embedded", measureSetup},
 		{"machinectl", "systemd", measureMachinectl},
 		{"boot", "systemd", measureBoot},
 	}

@@ -23,6 +23,17 @@ const (
 	TLSOff      TLS = "off"      // none: HTTP only
 )
 
+// Check says what is wrong with an Ingress whose parts are right.
+func (i Ingress) Check() error {
+	switch {
+	case i.TLS == TLSACME && strings.HasPrefix(i.Host, "*"):
+		return fmt.Errorf("no authority gives a certificate for %s by tls: acme, since berth cannot prove that the whole domain is yours", i.Host)
+	case i.TLS == TLSACME && !strings.Contains(i.Host, "."):
+		return fmt.Errorf("no authority gives a certificate for %s by tls: acme, since it is no name of the public DNS", i.Host)
+	}
+	return nil
+}
+
 // maxHostLen is the longest name in the DNS (RFC 1035), without the last dot.
 const maxHostLen = 253
 

@@ -42,6 +42,9 @@ type Status struct {
 	// Pending holds what the owner wants and the running guest does not have
 	// yet; it takes effect with the next start.
 	Pending []Change `json:"pending,omitempty"`
+	// Ingress is how the names fare for which the host answers HTTP, while the
+	// guest runs.
+	Ingress []IngressStatus `json:"ingress,omitempty"`
 	// Lost names what the guest goes without on this host, such as a user
 	// namespace, and why.
 	Lost []string `json:"lost,omitempty"`

@@ -21,8 +21,9 @@ func TestStage(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"units/berth@.service": "\nExecStart=/usr/bin/berth run %I\n", "units/berth-autostart.service": "\nExecStart=/usr/bin/berth start --autostart\n",
-		"units/berth-names.service": "\nExecStart=/usr/bin/berth names\n",
-		"completions/berth":         "__start_berth", "completions/_berth": "#compdef berth", "completions/berth.fish": "complete -c berth", "man/berth-why.1.gz": "",
+		"units/berth-names.service":   "\nExecStart=/usr/bin/berth names\n",
+		"units/berth-ingress.service": "\nExecStart=/usr/bin/berth ingress serve\n",
+		"completions/berth":           "__start_berth", "completions/_berth": "#compdef berth", "completions/berth.fish": "complete -c berth", "man/berth-why.1.gz": "",
 	} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil || len(b) == 0 || !strings.Contains(string(b), text) {

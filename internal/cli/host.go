@@ -34,7 +34,7 @@ func (a *app) doctorCmd() *cobra.Command {
 			return a.printFindings(h.Doctor(cmd.Context()))
 		},
 	})
-	c.Flags().BoolVar(&fix, "fix", false, "remove what killed commands left behind")
+	c.Flags().BoolVar(&fix, "fix", false, "remove what killed commands left behind, and start what they did not come to start")
 	return c
 }
 

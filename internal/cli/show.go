@@ -130,6 +130,9 @@ func statusRows(s container.Status) [][]string {
 	for k, v := range s.Labels {
 		add("label", k+"="+v)
 	}
+	for _, i := range s.Ingress {
+		add("ingress", ingressWords(i))
+	}
 	for _, c := range s.Pending {
 		add("pending", fmt.Sprintf("%s: %s -> %s", c.Key, orUnset(c.Old), orUnset(c.New)))
 	}

@@ -100,13 +100,22 @@ func allowHost() codec[[]container.HostPort] {
 
 func ingress() codec[[]container.Ingress] {
 	type in = container.Ingress
-	one := object("a map such as { host: www.example.com, port: 80 }", in{Port: 80, TLS: container.TLSACME}, nil,
+	one := object("a map such as { host: www.example.com, port: 80 }", in{Port: 80, TLS: container.TLSInternal}, ingressCheck,
 		need(key("host", plain("the name of a host", "", container.ParseHost).codec(), func(i *in) *string { return &i.Host })),
 		key("port", port(), func(i *in) *uint16 { return &i.Port }),
 		key("tls", oneOf[container.TLS]("acme, internal or off", "none of acme, internal and off", "acme", "internal", "off"),
 			func(i *in) *container.TLS { return &i.TLS }),
 	)
 	return listOf("a list of names and ports", one, func(i in) string { return itself(i.Host) })
+}
+
+// ingressCheck looks at one name. To ask an authority for a certificate is to
+// agree to its terms, so that nobody's declaration does it by default.
+func ingressCheck(_ *reader, _ path, i *container.Ingress) error {
+	if err := i.Check(); err != nil {
+		return hinted{err, "name each host, or use tls: internal"}
+	}
+	return nil
 }
 
 func aliases() codec[[]string] {

@@ -15,7 +15,7 @@ func (e *Engine) checkNames() []container.Finding {
 		return finding(check, container.Good, "not needed: no guest that runs has a network of its own", "")
 	case !runs:
 		return finding(check, container.Bad, "berth names does not run: guests find no names, and ports of [::1] answer nothing",
-			"restart any container with a network of its own, which starts it")
+			"berth doctor --fix starts it")
 	}
 	st, err := names.ReadStatus(e.Paths)
 	if err != nil {

@@ -139,7 +139,7 @@ func TestCheckNames(t *testing.T) {
 	if err := state.WriteRuntimeJSON(e.Paths.Lease("web"), lease); err != nil {
 		t.Fatal(err)
 	}
-	has(t, e.checkNames(), container.Bad, "names", "does not run", "restart")
+	has(t, e.checkNames(), container.Bad, "names", "does not run", "--fix")
 	if err := state.WriteRuntimeJSON(filepath.Join(e.Paths.Runtime(), "names.json"), names.Status{PID: 1}); err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,7 @@ type supervisor interface {
 	supervise.Grouper
 	supervise.Recorder
 	supervise.Keeper
+	supervise.Server
 }
 
 // Open returns the engine for the containers below paths. It changes nothing.

@@ -206,7 +206,10 @@ func (e *Engine) updateNetwork(ctx context.Context, c plan.Wanted) error {
 	if err != nil {
 		return err
 	}
-	return network.Update(ctx, e.Paths, next)
+	if err := network.Update(ctx, e.Paths, next); err != nil {
+		return err
+	}
+	return e.supervisor.Serve(ctx)
 }
 
 // releasePorts has running guests give up the ports that the wish takes from them

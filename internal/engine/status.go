@@ -6,6 +6,8 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/launch"
+	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
@@ -50,6 +52,7 @@ func (e *Engine) Status(n container.Name) (container.Status, error) {
 	l, err := e.launched(n)
 	if l != nil {
 		s.Lost, s.Digest, s.UIDBase = l.AllLost(), l.Digest, launch.UIDBase(&l.Record)
+		s.Ingress = e.ingress(n)
 		s.Pending = plan.Pending(plan.Observed{Spec: rec.Spec, Digest: rec.Digest, Running: &l.Spec, RunningDigest: l.Digest})
 	}
 	return s, err
@@ -61,4 +64,25 @@ func statusOf(rec *state.Record, obs supervise.Observation) container.Status {
 		Since: obs.Since, Restarts: obs.Restarts, Image: rec.Spec.Image.String(), Digest: rec.Digest,
 		UIDBase: launch.UIDBase(rec), Labels: rec.Spec.Labels,
 	}
+}
+
+// ingress is how the names of a running container fare.
+func (e *Engine) ingress(n container.Name) []container.IngressStatus {
+	lease, err := network.ReadLease(e.Paths, n)
+	if err != nil || len(lease.Ingress) == 0 {
+		return nil
+	}
+	all, err := ingress.ReadStatus(e.Paths)
+	if own := all[n]; len(own) > 0 {
+		return own
+	}
+	trouble := "it is about to be answered"
+	if err != nil {
+		trouble = err.Error()
+	}
+	var out []container.IngressStatus
+	for _, in := range lease.Ingress {
+		out = append(out, container.IngressStatus{Ingress: in, Reach: container.Untried, Trouble: trouble})
+	}
+	return out
 }

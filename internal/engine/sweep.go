@@ -11,13 +11,15 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
 )
 
 // Sweep removes what commands that were killed left behind, and says what. It
-// makes rules of networks anew that somebody has removed, and touches nothing
-// that a living command works on.
+// touches nothing that a living command works on. What such a command did not
+// come to start, it starts, and rules of networks that somebody has removed it
+// makes anew.
 func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 	var done []string
 	var errs []error
@@ -31,7 +33,7 @@ func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 	_, err := network.Mend(ctx, e.Paths)
 	errs = append(errs, err)
 	images, err := e.Images.Sweep(ctx)
-	errs = append(errs, err, e.supervisor.RestoreSettings())
+	errs = append(errs, err, e.supervisor.RestoreSettings(), e.supervisor.Serve(ctx))
 	return append(done, images...), errors.Join(errs...)
 }
 
@@ -43,7 +45,22 @@ type leftover struct {
 }
 
 func (e *Engine) leftovers() []leftover {
-	return append(append(e.directories(), e.runtimes()...), e.namesLeft()...)
+	return slices.Concat(e.directories(), e.runtimes(), e.namesLeft(), e.ingressLeft())
+}
+
+// ingressLeft is the control group of a process for ingress that was killed,
+// and that nobody needs any more.
+func (e *Engine) ingressLeft() []leftover {
+	g := ingress.Group(e.Paths, e.cgroups)
+	if !g.Exists() || ingress.Runs(e.Paths) || ingress.Needed(e.Paths) {
+		return nil
+	}
+	return []leftover{{what: "the cgroup of berth ingress", remove: func(context.Context) (bool, error) {
+		if pids, err := g.Procs(); err != nil || len(pids) > 0 {
+			return false, err // it ends its last requests
+		}
+		return true, g.Remove()
+	}}}
 }
 
 // namesLeft is what a process for names left that nobody needs any more.

@@ -150,6 +150,9 @@ func (g *Guest) command(ctx context.Context, c Command, a Account) (*namespace.C
 	if err != nil {
 		return nil, err
 	}
+	if err := g.awaitInit(ctx); err != nil {
+		return nil, err
+	}
 	confined, err := g.confinement()
 	if err != nil {
 		return nil, err

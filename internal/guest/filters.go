@@ -56,48 +56,24 @@ func writeFile(path string, b []byte) error {
 	return err
 }
 
-// filtersMagic begins a file of filters. The init's PID and start follow, and
-// then each filter: the number of its instructions, and these as the kernel
-// has them, all in little-endian order.
+// filtersMagic begins a file of filters. The init's PID and start follow in
+// little-endian order, and then the filters.
 const filtersMagic = "berth filters 1\n"
 
 func encodeFilters(filters [][]unix.SockFilter, pid int, start uint64) []byte {
 	b := []byte(filtersMagic)
 	b = binary.LittleEndian.AppendUint64(b, uint64(pid))
 	b = binary.LittleEndian.AppendUint64(b, start)
-	for _, f := range filters {
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(f)))
-		for _, i := range f {
-			b = binary.LittleEndian.AppendUint16(b, i.Code)
-			b = append(b, i.Jt, i.Jf)
-			b = binary.LittleEndian.AppendUint32(b, i.K)
-		}
-	}
-	return b
+	return namespace.AppendFilters(b, filters)
 }
 
 // decodeFilters are the filters of a file, if they are of that init.
 func decodeFilters(b []byte, pid int, start uint64) ([][]unix.SockFilter, bool) {
-	const header, size = len(filtersMagic) + 16, 8
+	const header = len(filtersMagic) + 16
 	if len(b) < header || string(b[:len(filtersMagic)]) != filtersMagic ||
 		binary.LittleEndian.Uint64(b[header-16:]) != uint64(pid) || binary.LittleEndian.Uint64(b[header-8:]) != start {
 		return nil, false
 	}
-	var out [][]unix.SockFilter
-	for b = b[header:]; len(b) > 0; {
-		if len(b) < 4 {
-			return nil, false
-		}
-		n := int(binary.LittleEndian.Uint32(b))
-		if b = b[4:]; n == 0 || n > unix.BPF_MAXINSNS || n*size > len(b) {
-			return nil, false
-		}
-		f := make([]unix.SockFilter, n)
-		for i := range f {
-			f[i] = unix.SockFilter{Code: binary.LittleEndian.Uint16(b), Jt: b[2], Jf: b[3], K: binary.LittleEndian.Uint32(b[4:])}
-			b = b[size:]
-		}
-		out = append(out, f)
-	}
-	return out, true
+	f, err := namespace.ParseFilters(b[header:])
+	return f, err == nil
 }

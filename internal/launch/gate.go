@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +11,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/nspawn"
 	"github.com/berth-containers/berth/internal/preinit"
 	"github.com/berth-containers/berth/internal/rootfs"
+	"github.com/berth-containers/berth/internal/sieve"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -26,19 +29,67 @@ func LeaseOf(paths state.Paths, rec *state.Record) (network.Lease, error) {
 	return network.LeaseOf(paths, rec, networks)
 }
 
-// openGate makes the directory that the guest sees as preinit.Dir: this
-// program, and the gate where it will ask.
-func openGate(root rootfs.Root) (*preinit.Gate, nspawn.Bind, error) {
+// preparation is what a guest's first process does before its init runs, and
+// what it needs for that.
+type preparation struct {
+	task   preinit.Task
+	bind   nspawn.Bind
+	gate   *preinit.Gate // nil: nothing is asked
+	env    []string      // for systemd-nspawn
+	learns string        // the key of the filters that the gate lets us see
+}
+
+// needed reports whether the guest has a first process of berth.
+func (p preparation) needed() bool { return p.gate != nil || p.task.Filters != "" }
+
+// prepare makes the directory that the guest sees as preinit.Dir: this program,
+// the gate where a guest with a network asks, and the system call filters, if
+// they are known. c and env are what systemd-nspawn is told otherwise.
+func prepare(root rootfs.Root, paths state.Paths, program host.Nspawn, c nspawn.Config, env []string, networked bool) (preparation, error) {
+	p := preparation{task: preinit.Task{Init: []string{c.Init.Path}, Announce: !c.Init.Notifies()}}
+	filters, learns, err := filtersFor(paths, program, c, env)
+	if err != nil {
+		return p, err
+	}
+	p.learns = learns
+	asks := networked || learns != ""
+	if !asks && filters == nil {
+		return p, nil
+	}
 	dir := filepath.Join(root.Dir, "gate")
-	bind := nspawn.Bind{Source: dir, Target: preinit.Dir, ReadOnly: true}
+	p.bind = nspawn.Bind{Source: dir, Target: preinit.Dir, ReadOnly: true}
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, bind, err
+		return p, err
 	}
 	if err := placeProgram(filepath.Join(dir, preinit.Program)); err != nil {
-		return nil, bind, fmt.Errorf("give the guest the program of its gate: %w", err)
+		return p, fmt.Errorf("give the guest its first program: %w", err)
 	}
-	gate, err := preinit.Listen(dir, int(root.Users.Base))
-	return gate, bind, err
+	if filters != nil {
+		p.task.Filters, p.env = filters.Sum(), []string{"SYSTEMD_SECCOMP=0"}
+		if err := os.WriteFile(filepath.Join(dir, preinit.Filters), filters, 0o644); err != nil {
+			return p, err
+		}
+	}
+	if p.task.Gateless = !asks; asks {
+		p.gate, err = preinit.Listen(dir, int(root.Users.Base))
+	}
+	return p, err
+}
+
+// Admit answers at a guest's gate until its init runs: it attaches the network
+// of l, if that has any links, and keeps the guest's filters under the key learns,
+// if there is one. See network.Admit for the rest.
+func Admit(ctx context.Context, paths state.Paths, l network.Lease, learns string, gate *preinit.Gate, attached func(), tell func(error)) error {
+	if learns != "" {
+		gate.Meet = func(pid int) {
+			// Without the next guest starts as slowly as this one.
+			_ = sieve.Store{Dir: paths.Sieves()}.Learn(ctx, learns, pid)
+		}
+	}
+	if len(l.Links) == 0 {
+		return gate.Serve(func(*os.File) (preinit.Settings, error) { return preinit.Settings{}, nil }, tell)
+	}
+	return network.Admit(ctx, paths, l, gate, attached, tell)
 }
 
 // placeProgram makes the file of this program appear at path, or a copy of it

@@ -47,9 +47,11 @@ type Command struct {
 	// take long.
 	Updates bool
 	// Gate is where the guest asks for its network, which is Lease, before its
-	// init runs: network.Admit answers. It is nil where Lease has no links.
+	// init runs: Admit answers. It is nil where nobody asks.
 	Gate  *preinit.Gate
 	Lease network.Lease
+	// Learns is the key of the filters that the gate lets us see, or empty.
+	Learns string
 }
 
 // Assemble puts the container's root together in the mount namespace of the
@@ -91,29 +93,31 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 	if err := findInit(&launched, mounted.Root); err != nil {
 		return Command{}, err
 	}
-	if err := state.WriteLaunched(paths.Run(rec.Name), launched); err != nil {
-		return Command{}, err
-	}
 	c := config(paths, rec, mounted)
 	c.Init = launched.Init
 	if c.Spec.Credentials, err = credentials(rec.Spec.Credentials, o.Credentials); err != nil {
 		return Command{}, err
 	}
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
-	if len(command.Lease.Links) > 0 {
-		gate, bind, err := openGate(root)
-		if err != nil {
-			return Command{}, err
-		}
-		command.Gate, c.Binds = gate, append(c.Binds, bind)
-		c.First = preinit.Args(launched.Init.Path, launched.Init.Notifies())
+	env := environment(o.Notify)
+	p, err := prepare(root, paths, program, c, env, len(command.Lease.Links) > 0)
+	if err != nil {
+		return Command{}, err
 	}
+	if p.needed() {
+		c.Binds, c.First = append(c.Binds, p.bind), p.task.Args()
+	}
+	launched.Learns = p.learns
+	if err := state.WriteLaunched(paths.Run(rec.Name), launched); err != nil {
+		return Command{}, err
+	}
+	command.Gate, command.Learns = p.gate, p.learns
 	if nspawn.EntersNetwork(rec.Spec) {
 		if err := namespace.EnterNetwork(rec.Spec.NetworkNamespace); err != nil {
 			return Command{}, fmt.Errorf("networkNamespace: %w", err)
 		}
 	}
-	command.Args, command.Env, command.Updates = append([]string{program.Path}, nspawn.Args(c)...), environment(o.Notify), launched.Updates
+	command.Args, command.Env, command.Updates = append([]string{program.Path}, nspawn.Args(c)...), append(env, p.env...), launched.Updates
 	return command, nil
 }
 

@@ -13,8 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// getFilter is PTRACE_SECCOMP_GET_FILTER; see ptrace(2).
-const getFilter = 0x420c
+// PTRACE_SECCOMP_GET_FILTER and PTRACE_SECCOMP_GET_METADATA; see ptrace(2).
+const (
+	getFilter   = 0x420c
+	getMetadata = 0x420d
+)
 
 // Bounds of what is read of a process: of a kernel, and so only against
 // mistakes. systemd-nspawn installs some five filters.
@@ -35,10 +38,26 @@ var errTraced = errors.New("somebody traces the guest's init, so that its system
 // too. That somebody else traces the process is an error, and so is that it
 // does not stop: before ctx ends, or at all.
 func Filters(ctx context.Context, pid int) ([][]unix.SockFilter, error) {
+	f, _, err := readFilters(ctx, pid)
+	return f, err
+}
+
+// PlainFilters is Filters of a process all of whose filters were installed
+// without flags, as Become does: others are an error.
+func PlainFilters(ctx context.Context, pid int) ([][]unix.SockFilter, error) {
+	f, plain, err := readFilters(ctx, pid)
+	if err == nil && !plain {
+		err = fmt.Errorf("process %d has system call filters with flags", pid)
+	}
+	return f, err
+}
+
+func readFilters(ctx context.Context, pid int) (filters [][]unix.SockFilter, plain bool, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, traceLimit, fmt.Errorf("process %d does not stop, so that its system call filter could be read", pid))
 	defer cancel()
 	type result struct {
 		filters [][]unix.SockFilter
+		plain   bool
 		err     error
 	}
 	read := make(chan result, 1)
@@ -46,43 +65,44 @@ func Filters(ctx context.Context, pid int) ([][]unix.SockFilter, error) {
 		// What a thread traces is let go of when the thread ends, which it does
 		// with its goroutine, as that does not unlock it.
 		runtime.LockOSThread()
-		f, err := trace(pid)
-		read <- result{f, err}
+		f, plain, err := trace(pid)
+		read <- result{f, plain, err}
 	}()
 	select {
 	case r := <-read:
-		return r.filters, r.err
+		return r.filters, r.plain, r.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, false, context.Cause(ctx)
 	}
 }
 
-func trace(pid int) ([][]unix.SockFilter, error) {
+func trace(pid int) (filters [][]unix.SockFilter, plain bool, err error) {
 	if err := seize(pid); err == errForbidden {
-		return nil, nil
+		return nil, false, nil
 	} else if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := unix.PtraceInterrupt(pid); err != nil {
-		return nil, os.NewSyscallError("ptrace", err)
+		return nil, false, os.NewSyscallError("ptrace", err)
 	}
 	if err := stopped(pid); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer func() { _ = unix.PtraceDetach(pid) }() // it may have been killed
-	var out [][]unix.SockFilter
-	for len(out) < maxFilters {
-		f, err := filter(pid, len(out)) // the oldest is the first
+	plain = true
+	for len(filters) < maxFilters {
+		f, err := filter(pid, len(filters)) // the oldest is the first
 		switch err {
 		case nil:
-			out = append(out, f)
+			plain = plain && flagless(pid, len(filters))
+			filters = append(filters, f)
 		case unix.ENOENT, unix.EINVAL, unix.EACCES, unix.EIO:
-			return out, nil
+			return filters, plain, nil
 		default:
-			return nil, os.NewSyscallError("ptrace", err)
+			return nil, false, os.NewSyscallError("ptrace", err)
 		}
 	}
-	return nil, fmt.Errorf("process %d has more than %d filters", pid, maxFilters)
+	return nil, false, fmt.Errorf("process %d has more than %d filters", pid, maxFilters)
 }
 
 // errForbidden is for what nobody may trace.
@@ -148,6 +168,14 @@ func filter(pid, index int) ([]unix.SockFilter, error) {
 		return nil, e
 	}
 	return f, nil
+}
+
+// flagless reports whether a filter of a stopped process was installed without
+// flags; not, where the kernel does not tell.
+func flagless(pid, index int) bool {
+	m := struct{ offset, flags uint64 }{offset: uint64(index)}
+	n, _, e := unix.Syscall6(unix.SYS_PTRACE, getMetadata, uintptr(pid), unsafe.Sizeof(m), uintptr(unsafe.Pointer(&m)), 0, 0)
+	return e == 0 && n == unsafe.Sizeof(m) && m.flags == 0
 }
 
 // traced reports whether somebody traces a process.

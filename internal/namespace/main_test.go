@@ -41,6 +41,11 @@ func play(role string) error {
 			return err
 		}
 		return play("init")
+	case "become": // the next role, below filters
+		if has, err := Filtered(); has || err != nil {
+			return fmt.Errorf("there is a filter already: %v, %w", has, err)
+		}
+		return Become("/proc/self/exe", []string{"name", "filtered already"}, []string{roleVariable + "=init", "A=b"}, twoFilters())
 	case "exit":
 		os.Exit(42)
 	case "echo":

@@ -36,6 +36,7 @@ func Between(l Lease, others []Lease) error {
 		for _, k := range l.Links {
 			errs = append(errs, k.against(o))
 		}
+		errs = append(errs, l.besideIngress(o))
 	}
 	return errors.Join(errs...)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network/link"
@@ -17,7 +18,12 @@ import (
 // run any more, and gives the lease up. A container without one has nothing.
 func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 	if _, err := os.Lstat(paths.Lease(n)); errors.Is(err, fs.ErrNotExist) {
-		return unpin(paths, n)
+		if len(halves(paths)) > 0 {
+			err = locked(ctx, paths, func() error { return removeHalves(paths) })
+		} else {
+			err = nil
+		}
+		return errors.Join(err, unpin(paths, n))
 	}
 	return locked(ctx, paths, func() (err error) {
 		host, err := link.Own()
@@ -39,11 +45,22 @@ func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 	})
 }
 
-// removeHalves removes leases of which a process that was killed has written a
-// part, and that it has not put in place. Whoever writes one has the lock.
-func removeHalves(paths state.Paths) error {
-	halves, err := filepath.Glob(filepath.Join(paths.Leases(), ".tmp-*"))
-	for _, h := range halves {
+// halves are leases of which a process that was killed has written a part, and
+// that it has not put in place; or one that is just being written.
+func halves(paths state.Paths) []string {
+	entries, _ := os.ReadDir(paths.Leases())
+	var out []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".tmp-") {
+			out = append(out, filepath.Join(paths.Leases(), e.Name()))
+		}
+	}
+	return out
+}
+
+// removeHalves removes them. Whoever writes one has the lock.
+func removeHalves(paths state.Paths) (err error) {
+	for _, h := range halves(paths) {
 		err = errors.Join(err, state.RemoveFile(h))
 	}
 	return err

@@ -14,7 +14,12 @@ import (
 )
 
 // Gate is where the first process of a guest asks, seen from the host.
-type Gate struct{ listener *net.UnixListener }
+type Gate struct {
+	listener *net.UnixListener
+	// Meet, if it is set before Serve, is called with the PID of the guest's first
+	// process while that waits.
+	Meet func(pid int)
+}
 
 // ErrClosed says that nobody came to a gate before it was closed.
 var ErrClosed = errors.New("the guest ended before it asked for its network")
@@ -37,7 +42,7 @@ func Listen(dir string, owner int) (_ *Gate, err error) {
 	if err := os.Chown(dir+"/"+Socket, owner, owner); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	return &Gate{l}, nil
+	return &Gate{listener: l}, nil
 }
 
 // Inherited is a gate that this process was started with as f, the File of a
@@ -51,7 +56,7 @@ func Inherited(f *os.File) (*Gate, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%s is not a socket of this machine", f.Name()), l.Close())
 	}
-	return &Gate{u}, f.Close()
+	return &Gate{listener: u}, f.Close()
 }
 
 // File carries the gate to another process.
@@ -71,7 +76,7 @@ func (g *Gate) Serve(attach func(netns *os.File) (Settings, error), tell func(er
 		return err
 	}
 	defer conn.Close()
-	settings, failure := serve(conn, attach)
+	settings, failure := g.serve(conn, attach)
 	if failure != nil {
 		settings = Settings{Error: failure.Error()}
 		tell(failure)
@@ -97,33 +102,36 @@ func (g *Gate) Serve(attach func(netns *os.File) (Settings, error), tell func(er
 	return failure
 }
 
-func serve(conn *net.UnixConn, attach func(netns *os.File) (Settings, error)) (Settings, error) {
-	netns, err := namespaceOf(conn)
+func (g *Gate) serve(conn *net.UnixConn, attach func(netns *os.File) (Settings, error)) (Settings, error) {
+	netns, pid, err := namespaceOf(conn)
 	if err != nil {
 		return Settings{}, fmt.Errorf("find the guest's network: %w", err)
 	}
 	defer netns.Close()
+	if g.Meet != nil {
+		g.Meet(pid)
+	}
 	return attach(netns)
 }
 
-// namespaceOf opens the network namespace of the process at the other end. The
-// process waits for an answer: while it has not hung up its PID is its own.
-func namespaceOf(conn *net.UnixConn) (*os.File, error) {
+// namespaceOf opens the network namespace of the process at the other end, and
+// has its PID. The process waits for an answer: while it has not hung up its PID is its own.
+func namespaceOf(conn *net.UnixConn) (netns *os.File, pid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var peer *unix.Ucred
 	var credErr error
 	if err := raw.Control(func(fd uintptr) { peer, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if credErr != nil {
-		return nil, credErr
+		return nil, 0, credErr
 	}
 	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", peer.Pid))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	poll := []unix.PollFd{{Events: unix.POLLIN}}
 	var pollErr error
@@ -131,10 +139,10 @@ func namespaceOf(conn *net.UnixConn) (*os.File, error) {
 		poll[0].Fd = int32(fd)
 		_, pollErr = unix.Poll(poll, 0)
 	}); err != nil || pollErr != nil {
-		return nil, errors.Join(err, pollErr, f.Close())
+		return nil, 0, errors.Join(err, pollErr, f.Close())
 	}
 	if poll[0].Revents != 0 {
-		return nil, errors.Join(errors.New("the guest's first process has ended"), f.Close())
+		return nil, 0, errors.Join(errors.New("the guest's first process has ended"), f.Close())
 	}
-	return f, nil
+	return f, int(peer.Pid), nil
 }

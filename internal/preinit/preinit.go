@@ -1,11 +1,15 @@
-// Package preinit is the first process of a guest that has a network: berth's
-// own program, which waits at a gate until the network is in place, tells the
-// guest of it in a few files, and becomes the guest's init. Gate is the other
-// side, on the host.
+// Package preinit is the first process of a guest: berth's own program. It
+// waits at a gate until the guest's network is in place, tells the guest of it in
+// a few files, installs system call filters that were compiled before, and becomes
+// the guest's init; a guest needs some of that or all. Gate is the other side, on
+// the host.
 package preinit
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +21,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/namespace"
 )
 
 // Dir is where the guest has the program and the gate, read-only.
@@ -26,23 +32,67 @@ const Dir = "/run/host/berth"
 const (
 	Program = "init"
 	Socket  = "gate"
+	Filters = "filters" // as namespace.AppendFilters writes them
 )
 
 // Command is the word after the program's name with which it is Main's.
 const Command = "preinit"
 
-// announce is an argument of Main: it says READY=1 for an init that does not.
-const announce = "--ready"
+// The arguments of Main before the init's path.
+const (
+	announce = "--ready"    // says READY=1 for an init that does not
+	gateless = "--no-gate"  // there is none
+	filtered = "--filters=" // the file of filters has this SHA-256 sum
+)
 
-// Args are the program and arguments with which a guest is started whose init
-// is the program at path. ready says that the init itself tells when it is
-// ready.
-func Args(path string, ready bool) []string {
+// Task is what is to be done before the guest's init runs.
+type Task struct {
+	Init     []string // its path, and arguments
+	Announce bool     // say READY=1, which the init does not
+	Gateless bool     // there is no gate to ask at
+	// Filters is the SHA-256 sum of the file of filters in hexadecimal digits;
+	// empty where systemd-nspawn installs them.
+	Filters string
+}
+
+// Args are the program and arguments with which a guest is started.
+func (t Task) Args() []string {
 	args := []string{Dir + "/" + Program, Command}
-	if !ready {
+	if t.Announce {
 		args = append(args, announce)
 	}
-	return append(args, path)
+	if t.Gateless {
+		args = append(args, gateless)
+	}
+	if t.Filters != "" {
+		args = append(args, filtered+t.Filters)
+	}
+	return append(args, t.Init...)
+}
+
+// parse is the reverse of Args, from the argument after Command on.
+func parse(args []string) (t Task, ok bool) {
+	for ; len(args) > 0; args = args[1:] {
+		sum, hasSum := strings.CutPrefix(args[0], filtered)
+		switch {
+		case args[0] == announce:
+			t.Announce = true
+		case args[0] == gateless:
+			t.Gateless = true
+		case hasSum && sum != "":
+			t.Filters = sum
+		default:
+			t.Init = args
+			return t, strings.HasPrefix(args[0], "/")
+		}
+	}
+	return t, false
+}
+
+// Begun reports whether a process with this command line, as in
+// /proc/PID/cmdline, has still to become the guest's init.
+func Begun(cmdline []byte) bool {
+	return bytes.HasPrefix(cmdline, []byte(Dir+"/"+Program+"\x00"+Command+"\x00"))
 }
 
 // Settings are the answer of the gate.
@@ -69,15 +119,12 @@ type File struct {
 // Command on. It returns the exit code where it does not become the init.
 func Main(args []string) int {
 	stopEarly()
-	ready := true
-	if len(args) > 0 && args[0] == announce {
-		ready, args = false, args[1:]
-	}
-	if len(args) == 0 {
-		fmt.Fprintln(os.Stderr, "berth: preinit: no init is named")
+	t, ok := parse(args)
+	if !ok {
+		fmt.Fprintf(os.Stderr, "berth: preinit: %q is not what a guest is started with\n", args)
 		return 2
 	}
-	if err := run(Dir, args, !ready); err != nil {
+	if err := t.run(Dir); err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)
 	}
 	return 1
@@ -95,12 +142,32 @@ func stopEarly() {
 	}()
 }
 
-func run(dir string, init []string, announces bool) error {
+func (t Task) run(dir string) error {
+	filters, err := t.filters(dir)
+	if err != nil {
+		return err
+	}
+	if t.Gateless {
+		return t.become(filters)
+	}
 	gate, err := net.Dial("unix", dir+"/"+Socket)
 	if err != nil {
 		return fmt.Errorf("ask for the guest's network: %w", err)
 	}
 	defer gate.Close()
+	if err := pass(gate); err != nil {
+		return err
+	}
+	err = t.become(filters)
+	// The host keeps the reason, and hangs up; the console has it in any case.
+	if _, said := fmt.Fprintln(gate, err); said == nil {
+		_, _ = io.Copy(io.Discard, gate)
+	}
+	return err
+}
+
+// pass waits at the gate, and does what is said there.
+func pass(gate net.Conn) error {
 	var s Settings
 	answer, err := bufio.NewReader(gate).ReadBytes('\n')
 	if err == nil {
@@ -115,17 +182,43 @@ func run(dir string, init []string, announces bool) error {
 	for _, complaint := range s.write("/") {
 		fmt.Fprintln(os.Stderr, "berth:", complaint)
 	}
-	if announces {
+	return nil
+}
+
+// filters are those to install: none where systemd-nspawn does it, also of its
+// own accord.
+func (t Task) filters(dir string) ([][]unix.SockFilter, error) {
+	if t.Filters == "" {
+		return nil, nil
+	}
+	if has, err := namespace.Filtered(); err != nil || has {
+		return nil, err
+	}
+	b, err := os.ReadFile(dir + "/" + Filters)
+	if err != nil {
+		return nil, fmt.Errorf("install the guest's system call filters: %w", err)
+	}
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != t.Filters {
+		return nil, errors.New("install the guest's system call filters: their file is not the one that was chosen")
+	}
+	f, err := namespace.ParseFilters(b)
+	if err == nil && len(f) == 0 {
+		err = errors.New("there are none")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("install the guest's system call filters: %w", err)
+	}
+	return f, nil
+}
+
+// become returns only with an error.
+func (t Task) become(filters [][]unix.SockFilter) error {
+	if t.Announce {
 		if err := say("READY=1"); err != nil {
 			return fmt.Errorf("tell that the guest is ready: %w", err)
 		}
 	}
-	err = fmt.Errorf("start %s: %w", init[0], unix.Exec(init[0], init, os.Environ()))
-	// The host keeps the reason, and hangs up; the console has it in any case.
-	if _, said := fmt.Fprintln(gate, err); said == nil {
-		_, _ = io.Copy(io.Discard, gate)
-	}
-	return err
+	return namespace.Become(t.Init[0], t.Init, os.Environ(), filters)
 }
 
 // say tells systemd-nspawn something; see sd_notify(3).

@@ -1,17 +1,22 @@
 package preinit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/namespace"
 )
 
 // roleVariable makes the test binary play the first process of a guest.
@@ -22,12 +27,11 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	os.Unsetenv(roleVariable)
-	dir, args := os.Args[1], os.Args[2:]
-	announces := len(args) > 0 && args[0] == announce
-	if announces {
-		args = args[1:]
+	t, ok := parse(os.Args[2:])
+	if !ok {
+		os.Exit(2)
 	}
-	if err := run(dir, args, announces); err != nil {
+	if err := t.run(os.Args[1]); err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 	}
 	os.Exit(1)
@@ -232,6 +236,70 @@ func TestClient(t *testing.T) {
 		}
 		if _, err := os.Readlink(filepath.Join(root, wants)); (err == nil) != c.woken {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestArgs(t *testing.T) {
+	t.Parallel()
+	for _, want := range []Task{
+		{Init: []string{"/sbin/init"}},
+		{Init: []string{"/sbin/init", "--ready"}, Announce: true},
+		{Init: []string{"/a"}, Gateless: true, Filters: "0123"},
+		{Init: []string{"/a"}, Announce: true, Gateless: true, Filters: "0123"},
+	} {
+		args := want.Args()
+		if got, ok := parse(args[2:]); !ok || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %+v, %v", args, got, ok)
+		}
+		if !Begun([]byte(strings.Join(args, "\x00") + "\x00")) {
+			t.Errorf("%q is not seen", args)
+		}
+	}
+	for _, bad := range []string{"", "init", "--ready", "--ready init", "--filters= /a", "--other /a"} {
+		if got, ok := parse(strings.Fields(bad)); ok {
+			t.Errorf("%q: got %+v", bad, got)
+		}
+	}
+	for _, other := range []string{"", "/sbin/init\x00", Dir + "/" + Program + "\x00", Dir + "/" + Program + "\x00" + Command} {
+		if Begun([]byte(other)) {
+			t.Errorf("%q has still to become the init", other)
+		}
+	}
+}
+
+// TestFilters: the init runs below the filters that were chosen, or not at all.
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	allow := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0x7fff0000} // SECCOMP_RET_ALLOW
+	good := namespace.AppendFilters(nil, [][]unix.SockFilter{{allow}, {allow}})
+	sum := func(b []byte) string {
+		s := sha256.Sum256(b)
+		return filtered + hex.EncodeToString(s[:])
+	}
+	for name, c := range map[string]struct {
+		file []byte
+		sum  string
+		want string
+	}{
+		"good":         {good, sum(good), "Seccomp:\t2\nSeccomp_filters:\t2\n"},
+		"without":      {good, "", "Seccomp:\t0\nSeccomp_filters:\t0\n"},
+		"no file":      {nil, sum(good), "install the guest's system call filters: open "},
+		"another file": {good[:12], sum(good), "their file is not the one that was chosen"},
+		"an odd file":  {good[:7], sum(good[:7]), "this is not a list of system call filters"},
+		"none in it":   {[]byte{}, sum(nil), "install the guest's system call filters: there are none"},
+	} {
+		dir := t.TempDir()
+		if c.file != nil {
+			must(t, os.WriteFile(dir+"/"+Filters, c.file, 0o644))
+		}
+		args := []string{gateless}
+		if c.sum != "" {
+			args = append(args, c.sum)
+		}
+		out, err := first(dir, append(args, "/bin/grep", "^Seccomp", "/proc/self/status")...).CombinedOutput()
+		if !strings.Contains(string(out), c.want) || (err == nil) != strings.HasPrefix(c.want, "Seccomp") {
+			t.Errorf("%s: it said %q, %v", name, out, err)
 		}
 	}
 }

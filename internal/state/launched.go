@@ -22,6 +22,9 @@ type Launched struct {
 	// Updates says that it was started to install an update and reboot, which
 	// takes as long as it takes.
 	Updates bool `json:"updates,omitempty"`
+	// Learns is the key of the question whose answer its first process shows; see
+	// internal/sieve.
+	Learns string `json:"learns,omitempty"`
 }
 
 // AllLost is all that the guest goes without.

@@ -49,11 +49,29 @@ func (p Paths) Leases() string { return filepath.Join(p.Runtime(), "leases") }
 // Lease is the file for one container there.
 func (p Paths) Lease(n container.Name) string { return filepath.Join(p.Leases(), string(n)+".json") }
 
+// Sieves holds the system call filters that are kept for guests.
+func (p Paths) Sieves() string { return filepath.Join(p.Runtime(), "filters") }
+
 // Networks holds the networks that were chosen.
 func (p Paths) Networks() string { return filepath.Join(p.Root, "var/lib/berth/networks") }
 
 // Network is the file of one network.
 func (p Paths) Network(name string) string { return filepath.Join(p.Networks(), name+".json") }
+
+// Ingress holds the certificates for names that the host answers for.
+func (p Paths) Ingress() string { return filepath.Join(p.Root, "var/lib/berth/ingress") }
+
+// IngressStatus is the file that says how these names fare, in a directory of
+// its own.
+func (p Paths) IngressStatus() string { return filepath.Join(p.Runtime(), "ingress/status.json") }
+
+// IngressLock is held by the process that answers for them. No container's name
+// begins with a dot.
+func (p Paths) IngressLock() string { return filepath.Join(p.Locks(), ".ingress") }
+
+// IngressLog is the log of what was asked for by these names. No container can
+// have a console log of this name.
+func (p Paths) IngressLog() string { return filepath.Join(p.Root, "var/log/berth/ingress/access.log") }
 
 // Locks holds the lock files.
 func (p Paths) Locks() string { return filepath.Join(p.Runtime(), "locks") }

@@ -111,11 +111,11 @@ func TestPaths(t *testing.T) {
 	t.Parallel()
 	of := func(root string) []string {
 		p := Paths{root}
-		return []string{p.Containers(), p.Container("web"), p.Images(), p.Config(), p.Runtime(), p.Run("web"), p.Runs(), p.Locks(), p.Log("web"), p.Instance(), p.Machine("web")}
+		return []string{p.Containers(), p.Container("web"), p.Images(), p.Config(), p.Runtime(), p.Run("web"), p.Runs(), p.Locks(), p.Sieves(), p.Log("web"), p.Instance(), p.Machine("web")}
 	}
 	host := of("/")
 	if want := []string{"/var/lib/berth/containers", "/var/lib/berth/containers/web", "/var/lib/berth/images", "/etc/berth", "/run/berth",
-		"/run/berth/containers/web", "/run/berth/containers", "/run/berth/locks", "/var/log/berth/web.log", "berth", "web"}; !slices.Equal(host, want) {
+		"/run/berth/containers/web", "/run/berth/containers", "/run/berth/locks", "/run/berth/filters", "/var/log/berth/web.log", "berth", "web"}; !slices.Equal(host, want) {
 		t.Errorf("of the host: %q", host)
 	}
 	for i, s := range of("/srv/a") {

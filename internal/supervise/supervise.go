@@ -102,6 +102,13 @@ type Keeper interface {
 	RestoreSettings() error
 }
 
+// Server is a Supervisor that has processes serve guests: one names, one HTTP.
+type Server interface {
+	// Serve starts those that a lease needs and that do not run, and returns when
+	// they serve.
+	Serve(ctx context.Context) error
+}
+
 // Observation is what a supervisor sees of one container.
 type Observation struct {
 	State    container.State

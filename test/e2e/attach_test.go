@@ -59,11 +59,11 @@ func attached(l *lan, users string) {
 }
 
 // TestAttachedInit: the init of a guest with a network finds the state that it
-// has without one.
+// has without a process of berth before it.
 func TestAttachedInit(t *testing.T) {
 	l := newLan(t)
-	for name, network := range map[string]string{"plain": "false", "gated": "true"} {
-		l.run("create", name, "--image", tiny(), "--start", "privateNetwork="+network)
+	for name, setting := range map[string]string{"plain": "extraFlags=[--quiet]", "gated": "privateNetwork=true"} { // berth starts nothing in the first
+		l.run("create", name, "--image", tiny(), "--start", setting)
 	}
 	const state = `for f in status environ cmdline limits; do echo "$f"; tr '\0' '\n' </proc/1/$f | grep -E '^(Sig(Ign|Cgt)|CapAmb|Groups|Seccomp|NoNewPrivs|[a-zA-Z_]+=|/|Max)' | grep -vE 'container_uuid|container_host'; done; ls /proc/1/fd`
 	ofInit := func(name string) string {

@@ -22,13 +22,13 @@ import (
 type lan struct {
 	*berth
 	enter []string // the command that enters it
-	netns *os.File // nil: the test's own
+	netns *os.File // the same; nil: where this process is
 }
 
 func newLan(t *testing.T) *lan {
 	t.Helper()
 	if underSystemd() {
-		return &lan{berth: newBerth(t), enter: []string{"env"}}
+		return &lan{newBerth(t), []string{"env"}, nil}
 	}
 	t.Parallel()
 	files, errs := make(chan *os.File, 1), make(chan error, 1)

@@ -56,7 +56,7 @@ func (s surroundings) compare(dir string) error {
 }
 
 // leftovers are what a root without containers should not have: cgroups,
-// mounts, processes, and files but for images, locks and chosen subnets.
+// mounts, processes, and files but for images, locks, filters and chosen subnets.
 func leftovers(root string) []string {
 	var out []string
 	for _, d := range cgroups(root) {
@@ -71,9 +71,10 @@ func leftovers(root string) []string {
 	return append(out, files(root)...)
 }
 
-// files are the files below a root that are neither images nor locks, nor the
-// addresses of the default network, which are chosen for good; and the
-// directories of containers.
+// files are the files below a root that are neither images nor locks, nor kept
+// system call filters, nor the addresses of the default network, which are
+// chosen for good, nor certificates and the log of ingress; and the directories
+// of containers.
 func files(root string) []string {
 	var out []string
 	containers := state.Paths{Root: root}.Containers()
@@ -84,7 +85,7 @@ func files(root string) []string {
 			out = append(out, err.Error())
 		case rel == "etc/hosts": // of newBerth
 		case rel == "var/lib/berth/networks/default.json":
-		case rel == "var/lib/berth/images" || rel == "run/berth/locks":
+		case rel == "var/lib/berth/images" || rel == "run/berth/locks" || rel == "run/berth/filters" || rel == "var/lib/berth/ingress" || rel == "var/log/berth/ingress":
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
@@ -100,7 +101,7 @@ func files(root string) []string {
 // supervisor.
 func cgroups(root string) []string {
 	instance := state.Paths{Root: root}.Instance()
-	return append(groups(instance), groups("machine.slice/"+instance+"@*.service")...)
+	return slices.Concat(groups(instance), groups(instance+"-ingress"), groups("machine.slice/"+instance+"@*.service"))
 }
 
 // guestGroups are the directories of the control group of a container.

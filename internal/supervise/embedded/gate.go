@@ -2,18 +2,19 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 
 	"github.com/berth-containers/berth/internal/launch"
-	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/network/names"
 )
 
-// admit answers at the guest's gate, if it has one, and keeps names served for
-// it, until stop is called, which returns when nothing is done for the guest any
+// admit answers at the guest's gate, if it has one, and keeps names and HTTP
+// served for it, until stop is called, which returns when nothing is done for the guest any
 // more.
 func (h *shim) admit(c launch.Command) (stop func()) {
 	if c.Gate == nil {
@@ -22,8 +23,11 @@ func (h *shim) admit(c launch.Command) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var working sync.WaitGroup
 	working.Go(func() {
-		attached := func() { h.keepNames(ctx, &working) }
-		_ = network.Admit(ctx, h.Paths, c.Lease, c.Gate, attached, h.complain) // the guest ends with an error, and its reason is kept
+		attached := func() {
+			h.keepNames(ctx, &working)
+			working.Go(func() { ingress.Keep(ctx, h.Paths, h.Cgroups, h.Program, h.name) })
+		}
+		_ = launch.Admit(ctx, h.Paths, c.Lease, c.Learns, c.Gate, attached, h.complain) // the guest ends with an error, and its reason is kept
 	})
 	return func() {
 		cancel()
@@ -53,4 +57,9 @@ func (h *shim) complain(why error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", why, err)
 	}
+}
+
+// Serve implements supervise.Server.
+func (s *Supervisor) Serve(ctx context.Context) error {
+	return errors.Join(names.Ensure(ctx, s.Paths, s.Cgroups, s.Program), ingress.Ensure(s.Paths, s.Cgroups, s.Program))
 }

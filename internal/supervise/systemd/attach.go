@@ -55,14 +55,15 @@ func Attach(ctx context.Context, paths state.Paths, n container.Name) error {
 		return err
 	}
 	say := func(why error) { fmt.Fprintln(os.Stderr, "berth:", why) }
-	// A guest runs without names too: doctor tells that they are missing.
+	// A guest runs without names and ingress too: doctor and status tell that
+	// they are missing.
 	attached := func() {
-		if err := ensureNames(ctx, paths); err != nil {
+		if err := serve(ctx, paths); err != nil {
 			say(err)
 		}
 	}
 	admit := func() error {
-		_ = network.Admit(ctx, paths, lease, gate, attached, say) // the guest ends with an error, whose reason is what this says, once
+		_ = launch.Admit(ctx, paths, lease, launched.Learns, gate, attached, say) // the guest ends with an error, whose reason is what this says, once
 		return nil
 	}
 	if slices.ContainsFunc(lease.Links, func(l network.Link) bool { return l.Kind == network.Moved }) {

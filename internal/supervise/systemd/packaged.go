@@ -12,9 +12,10 @@ import (
 func Units(program string) map[string]string {
 	own := state.Paths{Root: "/"}
 	return map[string]string{
-		Template(own):  TemplateText(own, program),
-		AutostartUnit:  AutostartText(program),
-		NamesUnit(own): NamesText(own, program),
+		Template(own):    TemplateText(own, program),
+		AutostartUnit:    AutostartText(program),
+		NamesUnit(own):   NamesText(own, program),
+		IngressUnit(own): IngressText(own, program),
 	}
 }
 

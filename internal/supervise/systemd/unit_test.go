@@ -53,6 +53,8 @@ func TestTexts(t *testing.T) {
 		"autostart.service":      AutostartText("/usr/bin/berth"),
 		"names.service":          NamesText(host, "/usr/bin/berth"),
 		"names-other.service":    NamesText(other, "/opt/my berth"),
+		"ingress.service":        IngressText(host, "/usr/bin/berth"),
+		"ingress-other.service":  IngressText(other, "/opt/my berth"),
 	} {
 		golden(t, name, text)
 	}

@@ -1,0 +1,39 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/berth-containers/berth/internal/preinit"
+)
+
+// How long, and how often, it is looked whether the guest's init runs yet.
+const (
+	initLimit = time.Minute
+	initPause = time.Millisecond
+)
+
+// awaitInit waits until berth's own first process has become the guest's init:
+// before that it may not have the system call filters yet which a program in the
+// guest has to have.
+func (g *Guest) awaitInit(ctx context.Context) error {
+	for begun := time.Now(); ; {
+		cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", g.leader.PID))
+		switch {
+		case err != nil:
+			return g.explain(err)
+		case !preinit.Begun(cmdline):
+			return nil
+		case time.Since(begun) > initLimit:
+			return errors.New("the guest's init does not run yet")
+		}
+		select {
+		case <-time.After(initPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
