@@ -46,6 +46,9 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
+	if err := e.releasePorts(ctx, w); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
 	failed := map[container.Name]bool{}
 	for _, level := range e.levels(w) {
 		results := Each(level, func(n container.Name) error {

@@ -29,3 +29,23 @@ func TestFirewallRemedy(t *testing.T) {
 		}
 	}
 }
+
+func TestIncomingRemedy(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		chain string
+		tool  firewall.Tool
+		want  string
+	}{
+		{"nftables inet firewalld filter_INPUT", firewall.Firewalld, "firewall-cmd --permanent --zone=trusted --add-interface=berth0 && firewall-cmd --reload;"},
+		{"nftables ip filter INPUT", firewall.UFW, "ufw allow in on berth0;"},
+		{"nftables inet nixos-fw input", firewall.NixOS, `networking.firewall.trustedInterfaces = [ "berth0" ];`},
+		{"nftables ip filter INPUT", firewall.Docker, `nft 'insert rule ip filter INPUT iifname "berth0" accept',`},
+		{"ip6tables-legacy filter INPUT", "", "ip6tables-legacy -I INPUT -i berth0 -j ACCEPT,"},
+	} {
+		got := incomingRemedy(firewall.Drop{Chain: c.chain}, map[firewall.Tool]bool{c.tool: true}, "berth0")
+		if !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %s, not %s", c.chain, got, c.want)
+		}
+	}
+}

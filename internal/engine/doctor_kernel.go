@@ -13,7 +13,6 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/namespace"
-	"github.com/berth-containers/berth/internal/network/firewall"
 )
 
 func (e *Engine) checkKernel() []container.Finding {
@@ -100,27 +99,4 @@ func (e *Engine) checkInotify() []container.Finding {
 			"sysctl fs.inotify.max_user_instances=8192 on the machine itself")
 	}
 	return finding("inotify", container.Good, fmt.Sprintf("%d instances, raised while more are needed", limit), "")
-}
-
-// checkFirewall looks for what stops traffic between guests with networks of
-// their own and the world.
-func (e *Engine) checkFirewall() []container.Finding {
-	drops, err := firewall.Forwarding()
-	if err != nil {
-		return finding("firewall", container.Warn, err.Error(), "look for rules that drop forwarded traffic yourself")
-	}
-	tools, err := firewall.Tools()
-	if err != nil {
-		return finding("firewall", container.Warn, err.Error(), "look for rules that drop forwarded traffic yourself")
-	}
-	var out []container.Finding
-	for _, d := range drops {
-		out = append(out, container.Finding{Check: "firewall", Severity: container.Warn,
-			Text:   fmt.Sprintf("traffic from one interface to another is dropped unless a rule lets it through (%v)", d),
-			Remedy: "nothing for guests on the host's network; for others: " + firewallRemedy(d, tools, e.defaultBridge())})
-	}
-	if out == nil {
-		return finding("firewall", container.Good, "nothing drops what is forwarded", "")
-	}
-	return out
 }

@@ -212,6 +212,39 @@ func (e *Engine) updateNetwork(ctx context.Context, c plan.Wanted) error {
 	return e.supervisor.Serve(ctx)
 }
 
+// releasePorts has running guests give up the ports that the wish takes from them
+// for others, who may come first.
+func (e *Engine) releasePorts(ctx context.Context, w Wish) error {
+	leases, err := network.ReadLeases(e.Paths)
+	if err != nil {
+		return err
+	}
+	for _, l := range leases {
+		if !w.has(l.Name) {
+			continue
+		}
+		own := w.wanted(l.Name).Spec.ForwardPorts
+		kept := slices.DeleteFunc(slices.Clone(l.Ports), func(p network.Port) bool {
+			return !claimed(p, own) && slices.ContainsFunc(w.Containers, func(c plan.Wanted) bool { return claimed(p, c.Spec.ForwardPorts) })
+		})
+		if len(kept) == len(l.Ports) {
+			continue
+		}
+		l.Ports = kept
+		if err := network.Update(ctx, e.Paths, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claimed reports whether a port of the host is among those of a spec.
+func claimed(p network.Port, by []container.ForwardPort) bool {
+	return slices.ContainsFunc(by, func(f container.ForwardPort) bool {
+		return f.Protocol == p.Protocol && f.HostPort.First <= p.Last && p.First <= f.HostPort.Last
+	})
+}
+
 // networkNotes are what an owner should know of a guest's network beforehand.
 func networkNotes(s container.Spec) []string {
 	var out []string

@@ -12,6 +12,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/network/survey"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
@@ -287,7 +288,7 @@ func (e *Engine) collisions(n container.Name, records []state.Record, networks n
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return onMachine(lease, have, networks)
+	return e.onMachine(lease, have, networks)
 }
 
 // leaseAs is the lease of a container for which everything has been chosen.
@@ -302,8 +303,9 @@ func (e *Engine) leaseAs(r state.Record, networks network.Networks, used network
 	return network.LeaseOf(e.Paths, &r, networks)
 }
 
-// onMachine are what a lease runs into on the machine.
-func onMachine(l, have network.Lease, networks network.Networks) error {
+// onMachine are what a lease runs into on the machine. What berth names listens
+// on gives way to a port of the host.
+func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) error {
 	m, err := survey.Open()
 	if err != nil {
 		return err
@@ -319,6 +321,9 @@ func onMachine(l, have network.Lease, networks network.Networks) error {
 	if len(l.Ports) > 0 {
 		if f.Listeners, err = survey.Listeners(); err != nil {
 			return err
+		}
+		if st, err := names.ReadStatus(e.Paths); err == nil && names.Runs(e.Paths) {
+			f.Listeners = survey.Except(f.Listeners, st.PID)
 		}
 	}
 	errs := []error{network.On(l, have, f)}

@@ -18,7 +18,8 @@ import (
 
 // Sweep removes what commands that were killed left behind, and says what. It
 // touches nothing that a living command works on. What such a command did not
-// come to start, it starts.
+// come to start, it starts, and rules of networks that somebody has removed it
+// makes anew.
 func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 	var done []string
 	var errs []error
@@ -29,6 +30,8 @@ func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 		}
 		errs = append(errs, err)
 	}
+	_, err := network.Mend(ctx, e.Paths)
+	errs = append(errs, err)
 	images, err := e.Images.Sweep(ctx)
 	errs = append(errs, err, e.supervisor.RestoreSettings(), e.supervisor.Serve(ctx))
 	return append(done, images...), errors.Join(errs...)

@@ -27,8 +27,10 @@ func ReadNetworks(paths state.Paths) (Networks, error) {
 		if _, err := container.ParseNetwork(name); !ok || err != nil {
 			continue
 		}
-		var n Network
-		if err := state.ReadJSON(paths.Network(name), &n); err != nil {
+		n, err := readNetwork(paths, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has just gone
+		} else if err != nil {
 			return nil, err
 		}
 		out[name] = n

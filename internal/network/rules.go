@@ -52,13 +52,24 @@ func (r Rules) Update(ctx context.Context, was, is Lease) error {
 	return r.settle(ctx, empty)
 }
 
-// Rebuild makes the tables anew where they are gone or of another version, as
-// after "nft flush ruleset".
-func (r Rules) Rebuild(ctx context.Context) error {
-	if intact, err := r.tables(Lease{}, Lease{}).Intact(); err != nil || intact {
-		return err
+// broken reports whether tables that there have to be are gone or of another
+// version.
+func (r Rules) broken() (bool, error) {
+	leases, err := r.Leases()
+	if err != nil || !slices.ContainsFunc(leases, func(l Lease) bool { return len(l.guest().Links) > 0 }) {
+		return false, err
 	}
-	return r.rebuild(ctx, Lease{}, Lease{})
+	intact, err := r.tables(Lease{}, Lease{}).Intact()
+	return err == nil && !intact, err
+}
+
+// mend makes tables anew that are broken, and reports whether they were.
+func (r Rules) mend() (bool, error) {
+	broken, err := r.broken()
+	if err == nil && broken {
+		_, err = r.tables(Lease{}, Lease{}).Rebuild()
+	}
+	return broken, err
 }
 
 func (r Rules) rebuild(ctx context.Context, was, is Lease) error {

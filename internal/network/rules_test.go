@@ -57,6 +57,12 @@ func TestRules(t *testing.T) {
 		if err := errors.Join(add(a), add(b), add(a), expect("1", "10.88.0.2 . 8081", `"ve-b" . "ve-b"`, `"berth0" . 10.88.0.1`, "tcp . 5432")); err != nil {
 			return err
 		}
+		mends := func(want bool) error {
+			if mended, err := r.mend(); err != nil || mended != want {
+				return fmt.Errorf("mended: %v, %w", mended, err)
+			}
+			return nil
+		}
 		more := a
 		more.Ports = append(slices.Clone(a.Ports), Port{Protocol: "udp", First: 53, Last: 53, To: 53, Listen: netip.MustParseAddr("192.0.2.1"), Guest: a.Ports[0].Guest})
 		leases["a"] = more
@@ -69,13 +75,13 @@ func TestRules(t *testing.T) {
 		if err := exec.Command("nft", "flush", "ruleset").Run(); err != nil {
 			return err
 		}
-		if err := errors.Join(r.Rebuild(t.Context()), expect("1", "192.0.2.1 . udp . 53", `"ve-b" . "ve-b"`)); err != nil {
+		if err := errors.Join(mends(true), expect("1", "192.0.2.1 . udp . 53", `"ve-b" . "ve-b"`)); err != nil {
 			return err
 		}
 		if err := errors.Join(remove(more), expect("1", `"ve-b" . "ve-b"`)); err != nil {
 			return err
 		}
-		if err := errors.Join(remove(b), remove(c), remove(a), r.Rebuild(t.Context()), expect("0")); err != nil {
+		if err := errors.Join(remove(b), remove(c), remove(a), mends(false), expect("0")); err != nil {
 			return err
 		}
 		if err := add(a); err != nil {

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/berth-containers/berth/container"
-	"github.com/berth-containers/berth/internal/network/firewall"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -61,9 +60,26 @@ func Change(ctx context.Context, paths state.Paths, n Network) error {
 			return err
 		}
 		r := rulesOf(paths)
-		_, err = firewall.Tables{Instance: r.Instance, All: func() (firewall.Rules, error) { return r.all(Lease{}, Lease{}) }}.Rebuild()
+		_, err = r.tables(Lease{}, Lease{}).Rebuild()
 		return err
 	})
+}
+
+// Broken reports whether somebody has taken away the rules of guests that run, as
+// "nft flush ruleset" does. It may be wrong while another process attaches one.
+func Broken(paths state.Paths) (bool, error) { return rulesOf(paths).broken() }
+
+// Mend makes rules anew that somebody has taken away, and reports whether that
+// was so.
+func Mend(ctx context.Context, paths state.Paths) (mended bool, err error) {
+	if broken, err := Broken(paths); err != nil || !broken {
+		return false, err
+	}
+	err = locked(ctx, paths, func() error {
+		mended, err = rulesOf(paths).mend()
+		return err
+	})
+	return mended, err
 }
 
 // PortTraffic counts what went through the ports of a running guest.

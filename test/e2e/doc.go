@@ -9,6 +9,7 @@
 //
 //	BERTH_TEST_BIN    the berth to test; built from this module by default
 //	BERTH_TEST_TINYINIT  test/e2e/tinyinit, for hosts without Go; built by default
+//	BERTH_TEST_EXAMPLES  the directory examples; that of this module by default
 //	BERTH_TEST_DIR    where the test's directory is made; default /var/tmp
 //	BERTH_TEST_CACHE  where the Debian image is kept; default /var/cache/berth-test
 //	BERTH_TEST_SEED   the seed of TestKill; random by default

@@ -16,7 +16,8 @@ import (
 	"github.com/berth-containers/berth/internal/image"
 )
 
-// initRecipe is a minimal Debian with an init that is not systemd.
+// initRecipe is a minimal Debian with an init that is not systemd, or with more
+// than berth's own image has.
 type initRecipe struct {
 	name     string
 	packages []string
@@ -27,6 +28,7 @@ func initRecipes() []initRecipe {
 		{"sysvinit", []string{"sysvinit-core", "busybox-static"}},
 		{"openrc", []string{"sysvinit-core", "openrc"}},
 		{"runit", []string{"runit-init"}},
+		{"ssh", []string{"systemd-sysv", "dbus", "openssh-server", "openssh-client", "iputils-ping", "busybox-static"}},
 	}
 }
 

@@ -99,8 +99,13 @@ func (m *matrix) machine(name, link string, own, host [2]string) {
 	if host[0] != "" {
 		m.host(fmt.Sprintf("ip addr add %s/24 dev %s; ip addr add %s/64 dev %s nodad", host[0], link, host[1], link))
 	}
-	inside := &lan{berth: m.berth, enter: []string{"nsenter", fmt.Sprintf("--net=/proc/%d/fd/%d", os.Getpid(), p.netns.Fd())}}
-	inside.host(fmt.Sprintf("ip link set lo up; ip addr add %s/24 dev eth0; ip addr add %s/64 dev eth0 nodad; ip link set eth0 up", own[0], own[1]))
+	m.inside(name).host(fmt.Sprintf("ip link set lo up; ip addr add %s/24 dev eth0; ip addr add %s/64 dev eth0 nodad; ip link set eth0 up", own[0], own[1]))
+}
+
+// inside has another machine in the place of the host, to run commands there.
+func (m *matrix) inside(name string) *lan {
+	netns := m.others[name].netns
+	return &lan{berth: m.berth, enter: []string{"nsenter", fmt.Sprintf("--net=/proc/%d/fd/%d", os.Getpid(), netns.Fd())}, netns: netns}
 }
 
 // declareGuests writes the declaration of all guests.

@@ -57,6 +57,7 @@ func (b *workbench) build(ctx context.Context) error {
 		{"go", "test", "-c", "-tags", "e2e", "-o", b.program("e2e"), "github.com/berth-containers/berth/test/e2e"},
 		{"go", "test", "-c", "-tags", "inside", "-o", b.program("inside"), "github.com/berth-containers/berth/test/hosts/inside"},
 		{"cp", "-r", "examples/hello", b.program("hello")},
+		{"cp", "-r", "examples", b.program("examples")},
 		{"go", "build", "-o", b.program("tinyinit"), "github.com/berth-containers/berth/test/e2e/tinyinit"},
 	}
 	if len(b.command) == 0 && slices.Contains(b.suites(), "packages") {
@@ -82,7 +83,7 @@ func (b *workbench) program(name string) string { return filepath.Join(b.dir, na
 // made, if they are not cached yet.
 func (b *workbench) cacheImages(ctx context.Context) error {
 	return command(ctx, []string{
-		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_CACHE=" + b.cache,
+		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_EXAMPLES=" + b.program("examples"), "BERTH_TEST_CACHE=" + b.cache,
 	}, b.program("e2e"), "-test.run=^$")
 }
 
@@ -118,7 +119,7 @@ func say(host, what string, begun time.Time) {
 func (b *workbench) stay(ctx context.Context, name string, r *results) error {
 	defer say(name, "done", time.Now())
 	env := []string{
-		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_CACHE=" + b.cache,
+		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_EXAMPLES=" + b.program("examples"), "BERTH_TEST_CACHE=" + b.cache,
 		"BERTH_TEST_DIR=" + b.options.dir, "BERTH_SUPERVISOR=embedded",
 	}
 	return b.runSuite(ctx, r, func(ctx context.Context, args ...string) *exec.Cmd {
@@ -246,10 +247,10 @@ func (b *workbench) runSuite(ctx context.Context, r *results, start func(ctx con
 // environment is what the suite gets on a host.
 func (b *workbench) environment() []string {
 	env := []string{
-		"BERTH_TEST_BIN=/usr/local/bin/berth", "BERTH_TEST_TINYINIT=" + programs + "/tinyinit", "BERTH_TEST_CACHE=" + insideCache,
+		"BERTH_TEST_BIN=/usr/local/bin/berth", "BERTH_TEST_TINYINIT=" + programs + "/tinyinit", "BERTH_TEST_EXAMPLES=" + programs + "/examples", "BERTH_TEST_CACHE=" + insideCache,
 		"BERTH_TEST_KILLS=90", // on this machine it is more
 	}
-	ours := []string{"BERTH_TEST_BIN", "BERTH_TEST_TINYINIT", "BERTH_TEST_CACHE", "BERTH_TEST_DIR"}
+	ours := []string{"BERTH_TEST_BIN", "BERTH_TEST_TINYINIT", "BERTH_TEST_EXAMPLES", "BERTH_TEST_CACHE", "BERTH_TEST_DIR"}
 	for _, e := range os.Environ() {
 		key, _, _ := strings.Cut(e, "=")
 		if strings.HasPrefix(key, "BERTH_TEST_") && !slices.Contains(ours, key) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/network/dhcp"
 	"github.com/berth-containers/berth/internal/network/dns"
 	"github.com/berth-containers/berth/internal/network/hosts"
@@ -61,6 +62,11 @@ func serveLocked(ctx context.Context, o Options, ready func()) (err error) {
 	if err := errors.Join(watchLeases(watching, o.Paths.Leases(), changed), watchLinks(watching, changed)); err != nil {
 		return err
 	}
+	gone := make(chan struct{}, 1)
+	if err := watchRules(watching, gone); err != nil {
+		return err
+	}
+	go s.mend(watching, gone)
 	for {
 		more, again := s.sync()
 		if !more {
@@ -84,6 +90,27 @@ func serveLocked(ctx context.Context, o Options, ready func()) (err error) {
 		select {
 		case <-time.After(gather):
 		case <-ctx.Done():
+		}
+	}
+}
+
+// mend makes the rules of guests anew whenever somebody takes them away, as the
+// reload of a firewall may, until ctx ends.
+func (s *server) mend(ctx context.Context, gone <-chan struct{}) {
+	for {
+		mended, err := network.Mend(ctx, s.Paths)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.Log.Error("make the rules of nftables anew", "err", err)
+		case mended:
+			s.Log.Warn("somebody has removed the rules of nftables: they are made anew")
+		}
+		select {
+		case <-gone:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

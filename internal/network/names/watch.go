@@ -2,8 +2,10 @@ package names
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
@@ -40,11 +42,23 @@ func watchLeases(ctx context.Context, dir string, changed chan<- struct{}) error
 // watchLinks does the same for interfaces of the host that come and go; see
 // rtnetlink(7).
 func watchLinks(ctx context.Context, changed chan<- struct{}) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	return watchKernel(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_LINK, func(uint16) bool { return true }, changed)
+}
+
+// watchRules does the same for tables of nftables that are taken away.
+func watchRules(ctx context.Context, changed chan<- struct{}) error {
+	const gone = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_DELTABLE
+	return watchKernel(ctx, unix.NETLINK_NETFILTER, 1<<(unix.NFNLGRP_NFTABLES-1), func(kind uint16) bool { return kind == gone }, changed)
+}
+
+// watchKernel sends a word to changed for messages of those kinds to groups of
+// netlink(7).
+func watchKernel(ctx context.Context, protocol int, groups uint32, matters func(kind uint16) bool, changed chan<- struct{}) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		return errors.Join(os.NewSyscallError("bind", err), unix.Close(fd))
 	}
 	f := os.NewFile(uintptr(fd), "netlink")
@@ -53,15 +67,30 @@ func watchLinks(ctx context.Context, changed chan<- struct{}) error {
 		defer stop()
 		buffer := make([]byte, 1<<14)
 		for {
-			// What it says does not matter; a message that is lost is an error
+			// What else it says does not matter; a message that is lost is an error
 			// that says so.
-			if _, err := f.Read(buffer); errors.Is(err, os.ErrClosed) {
+			n, err := f.Read(buffer)
+			if errors.Is(err, os.ErrClosed) {
 				return
 			}
-			tell(changed)
+			if err != nil || slices.ContainsFunc(kinds(buffer[:n]), matters) {
+				tell(changed)
+			}
 		}
 	}()
 	return nil
+}
+
+// kinds are those of the messages that the kernel sent at once; see nlmsghdr in
+// netlink(7).
+func kinds(b []byte) []uint16 {
+	var out []uint16
+	for len(b) >= unix.NLMSG_HDRLEN {
+		length := (int(binary.NativeEndian.Uint32(b)) + 3) &^ 3
+		out = append(out, binary.NativeEndian.Uint16(b[4:]))
+		b = b[min(len(b), max(length, unix.NLMSG_HDRLEN)):]
+	}
+	return out
 }
 
 // tell leaves a word for a reader that has none yet.

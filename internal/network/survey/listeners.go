@@ -44,6 +44,22 @@ func Listeners() ([]Listener, error) {
 	return out, nil
 }
 
+// Except are the sockets of list that the process pid has not.
+func Except(list []Listener, pid int) []Listener {
+	own := map[string]bool{}
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, _ := os.ReadDir(dir) // it may have ended
+	for _, e := range entries {
+		if target, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
+			own[target] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(l Listener) bool { return own[l.link()] })
+}
+
+// link is what a descriptor of the socket is a link to in /proc.
+func (l Listener) link() string { return fmt.Sprintf("socket:[%d]", l.inode) }
+
 // parseSockets reads a table of sockets as /proc/net/tcp has it, and keeps
 // those that are in a state.
 func parseSockets(table []byte, protocol, state string) ([]Listener, error) {
@@ -99,7 +115,7 @@ func (l Listener) Answers(a netip.Addr) bool {
 // Holder names the process that has the socket, such as "nginx (PID 812)"; ""
 // where it cannot be found, as in another PID namespace.
 func (l Listener) Holder() string {
-	want := fmt.Sprintf("socket:[%d]", l.inode)
+	want := l.link()
 	processes, _ := filepath.Glob("/proc/[0-9]*")
 	for _, p := range processes {
 		entries, err := os.ReadDir(filepath.Join(p, "fd"))

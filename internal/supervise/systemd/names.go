@@ -7,10 +7,10 @@ func NamesUnit(paths state.Paths) string { return paths.Instance() + "-names.ser
 
 // NamesText is its content, for the berth at program.
 func NamesText(paths state.Paths, program string) string {
-	berth, writes, home := quoteArg(program), "/run", "ProtectHome=yes\n"
+	berth, writes, hidden := quoteArg(program), "/run", "ProtectHome=yes\nPrivateTmp=yes\n"
 	if paths.Root != "/" {
 		berth += " --root " + quoteArg(paths.Root)
-		writes, home = quote(paths.Root), "" // where it may lie
+		writes, hidden = quote(paths.Root), "" // where it may lie
 	}
 	return `[Unit]
 Description=Names, DHCP and [::1] for containers
@@ -30,13 +30,13 @@ RestartSec=100ms
 SuccessExitStatus=143
 LimitNOFILE=65536
 NoNewPrivileges=yes
-# Ports below 1024, binding to bridges, and a file that is root's.
-CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_RAW CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
+# Ports below 1024, binding to bridges, rules of nftables that somebody has
+# removed, and a file that is root's.
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_NET_RAW CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
 ProtectSystem=strict
 # Names for the host are in /etc/hosts where systemd-resolved does not run.
 ReadWritePaths=/etc ` + writes + `
-` + home + `PrivateTmp=yes
-PrivateDevices=yes
+` + hidden + `PrivateDevices=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes

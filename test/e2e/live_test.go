@@ -1,0 +1,79 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestNetworkLive changes the network of guests that run.
+func TestNetworkLive(t *testing.T) {
+	m := &matrix{lan: newLan(t), others: map[string]*place{}}
+	m.home = &place{m, "the host", m.netns}
+	m.machine("near", "m-near", near, hostNear)
+	m.inside("near").host("ip route add 10.90.0.0/16 via 192.0.2.1")
+	declare := func(one, two, front string) {
+		m.declare(fmt.Sprintf("networks: { front: { subnet: 10.90.1.0/24%s }, back: { subnet: 10.90.2.0/24 } }\ncontainers:\n"+
+			"  one: { image: $DEBIAN, privateNetwork: true, networks: [front]%s }\n  two: { image: $DEBIAN, privateNetwork: true, networks: [back]%s }\n", front, one, two))
+		m.run("up", "--yes")
+	}
+	port := func(n int) string { return fmt.Sprintf(", forwardPorts: [{ hostPort: %d, containerPort: 80 }]", n) }
+	declare(port(8001), "", "")
+	one, two := m.guestPlace("one"), m.guestPlace("two")
+	leaders := func() string { return fmt.Sprint(m.status("one").Leader, m.status("two").Leader) }
+	before := leaders()
+	one.serve(80)
+	two.serve(80)
+	m.seenAs(m.others["near"], hostNear[0], 8001, near[0])
+	m.has(m.out("port", "one"), "8001/tcp")
+	m.has(m.out("port", "one", "--json"), `"packets": `)
+	if strings.Contains(m.out("port", "one", "--json"), `"packets": 0`) {
+		t.Errorf("nothing is counted: %s", m.out("port", "one", "--json"))
+	}
+
+	declare(port(8002), port(8001), "") // the port changes hands
+	m.seenAs(m.others["near"], hostNear[0], 8002, near[0])
+	m.home.serve(9999)
+	gateway := m.lease("one").Links[0].Gateways[0]
+	m.seenAs(one, gateway, 9999, "")
+	declare(port(8002)+", aliases: [www], allowHost: [9999]", port(8001), "")
+	m.seenAs(one, gateway, 9999, m.first("one"))
+	m.within(soon, "getent ahostsv4 www | head -1", m.first("one"))
+
+	four := strings.TrimSpace(m.first("one"))
+	m.seenAs(m.others["near"], four, 80, "")
+	m.seenAs(two, four, 80, m.first("two"))
+	declare(port(8002), port(8001), ", nat: false")
+	m.seenAs(m.others["near"], four, 80, near[0])
+	declare(port(8002), port(8001), ", isolated: true")
+	m.seenAs(m.others["near"], four, 80, "")
+	m.seenAs(two, four, 80, "")
+	m.has(m.out("network", "show", "front"), "isolated", "true")
+
+	m.host("nft flush ruleset") // as the reload of a firewall may do
+	m.until("ports are back", func() bool { _, err := m.others["near"].ask("tcp", hostNear[0], 8002); return err == nil })
+	m.seenAs(two, four, 80, "")
+	is(t, "the guests", leaders(), before)
+
+	m.declare(strings.ReplaceAll(m.read(m.work+"/berth.yaml"), "10.90.1.0/24", "10.90.3.0/24"))
+	m.has(m.out("plan", "-f", "berth.yaml"), "one: update, effect restart", "networks.front.subnet: 10.90.1.0/24 -> 10.90.3.0/24 (restart)")
+	m.run("up", "--yes")
+	m.has(m.first("one"), "10.90.3.")
+	m.guestPlace("one").serve(80)
+	m.seenAs(m.others["near"], hostNear[0], 8002, near[0])
+	m.has(m.run("apply", "-f", "berth.yaml").err, "one: nothing to do", "two: nothing to do")
+	m.declare("containers: {}\n")
+	m.run("apply", "-f", "berth.yaml", "--prune", "--yes")
+	is(t, "networks afterwards", m.out("network", "ls"), "NAME  SUBNET  SUBNET6  BRIDGE  CONTAINERS  OWNER")
+}
+
+// seenAs has somebody ask by TCP and be seen at an address, or not be answered
+// where that is empty.
+func (m *matrix) seenAs(who *place, address string, port int, as string) {
+	m.Helper()
+	if seen, err := who.ask("tcp", address, port); seen != strings.TrimSpace(as) {
+		m.Errorf("%s asks %s port %d: seen at %q, not at %q (%v)", who.name, address, port, seen, as, err)
+	}
+}
