@@ -108,7 +108,7 @@ func (b *berth) confinement(name string) confined {
 	must(b, err)
 	c := confined{Filters: filters}
 	for line := range strings.Lines(b.read(fmt.Sprintf("/proc/%d/status", leader))) {
-		for _, key := range []string{"Seccomp", "NoNewPrivs", "Speculation", "Cap", "SigIgn", "SigBlk"} {
+		for _, key := range []string{"Seccomp", "NoNewPrivs", "Speculation", "Cap", "SigIgn"} { // the masks of a Go program's threads are not its own
 			if strings.HasPrefix(line, key) {
 				c.Status = append(c.Status, line)
 			}
