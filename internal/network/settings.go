@@ -37,7 +37,9 @@ func Settings(l Lease) preinit.Settings {
 		for _, r := range resolvers {
 			text += "nameserver " + r + "\n"
 		}
-		s.Resolver = text + "search " + domain + "\n"
+		// A question that is lost with the process for names is soon repeated. One
+		// that is repeated while others still look for its answer costs them nothing.
+		s.Resolver = text + "search " + domain + "\noptions timeout:1 attempts:5\n"
 		add("/run/systemd/resolved.conf.d/10-berth.conf", header, "[Resolve]", "DNS="+strings.Join(resolvers, " "), "Domains="+domain)
 	}
 	s.Files = append(s.Files, preinit.File{Path: "/etc/hosts", Text: "127.0.0.1 localhost\n::1 localhost\n", Missing: true})

@@ -18,7 +18,7 @@ const soon = time.Second
 
 // lost is how long a guest's resolver may wait before it repeats a question that
 // was lost with the process; see resolv.conf(5).
-const lost = 11 * time.Second
+const lost = 3 * time.Second
 
 // TestNames: guests find each other by name, alias and address, and so does the
 // host, as they start and stop. Ports answer on [::1].
