@@ -1,7 +1,6 @@
 package loopback
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +19,9 @@ type Forward struct {
 	Protocol    string     // tcp or udp
 	Address     netip.Addr // where clients ask
 	First, Last uint16
-	To          uint16     // of Guest, for First; the others follow
-	Guest       netip.Addr // who answers
-	Name        string     // of the guest, for people
+	To          uint16       // of Guest, for First; the others follow
+	Guest       []netip.Addr // who answers: the first, or for TCP the next, where that refuses
+	Name        string       // of the guest, for people
 }
 
 func (f Forward) String() string {
@@ -56,7 +55,7 @@ type port struct {
 // listener is a port that is served.
 type listener struct {
 	io.Closer
-	target atomic.Pointer[netip.AddrPort]
+	target atomic.Pointer[target]
 }
 
 // New serves nothing before Set.
@@ -109,8 +108,14 @@ func reason(causes []error) error {
 	return err
 }
 
+// target is where a guest answers, at one address at least.
+type target struct {
+	addresses []netip.Addr
+	port      uint16
+}
+
 type goal struct {
-	target netip.AddrPort
+	target target
 	what   string // for people
 }
 
@@ -121,6 +126,9 @@ func choose(forwards []Forward) (map[port]goal, []error) {
 	var errs []error
 	for _, f := range forwards {
 		what := fmt.Sprintf("%v for %s", f, f.Name)
+		if len(f.Guest) == 0 {
+			continue
+		}
 		if len(wanted)+int(f.Last-f.First)+1 > MaxPorts {
 			errs = append(errs, fmt.Errorf("%s: not served: that would be more than %d ports in all; the host's other addresses answer", what, MaxPorts))
 			continue
@@ -128,7 +136,7 @@ func choose(forwards []Forward) (map[port]goal, []error) {
 		for n := int(f.First); n <= int(f.Last); n++ {
 			at := port{f.Protocol, netip.AddrPortFrom(f.Address, uint16(n))}
 			if _, taken := wanted[at]; !taken {
-				wanted[at] = goal{netip.AddrPortFrom(f.Guest, f.To+uint16(n)-f.First), what}
+				wanted[at] = goal{target{f.Guest, f.To + uint16(n) - f.First}, what}
 			}
 		}
 	}
@@ -138,9 +146,9 @@ func choose(forwards []Forward) (map[port]goal, []error) {
 // Close ends everything that is served.
 func (p *Proxy) Close() error { return p.Set(nil) }
 
-func (p *Proxy) open(at port, target netip.AddrPort) (*listener, error) {
+func (p *Proxy) open(at port, to target) (*listener, error) {
 	l := &listener{}
-	l.target.Store(&target)
+	l.target.Store(&to)
 	if at.protocol == "udp" {
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at.AddrPort))
 		if err != nil {
@@ -179,17 +187,13 @@ const dialLimit = 20 * time.Second
 
 // carry joins a connection with one to the guest. Where the guest refuses it is
 // reset, as a connection to the guest itself would have been.
-func carry(client *net.TCPConn, target netip.AddrPort) {
+func carry(client *net.TCPConn, to target) {
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
-	defer cancel()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", target.String())
+	guest, err := reach(to)
 	if err != nil {
 		_ = client.SetLinger(0)
 		return
 	}
-	guest := conn.(*net.TCPConn)
 	defer guest.Close()
 	done := make(chan struct{})
 	go func() {
@@ -198,6 +202,21 @@ func carry(client *net.TCPConn, target netip.AddrPort) {
 	}()
 	pass(client, guest)
 	<-done
+}
+
+// reach connects to a guest, whose program may listen in one family alone.
+func reach(to target) (conn *net.TCPConn, err error) {
+	dialer := net.Dialer{Timeout: dialLimit}
+	for _, a := range to.addresses {
+		c, failed := dialer.Dial("tcp", netip.AddrPortFrom(a, to.port).String())
+		if failed == nil {
+			return c.(*net.TCPConn), nil
+		}
+		if err = failed; !errors.Is(failed, syscall.ECONNREFUSED) {
+			break
+		}
+	}
+	return nil, err
 }
 
 // pass copies one direction, in the kernel, and passes its end on. Where it

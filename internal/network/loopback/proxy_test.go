@@ -37,7 +37,7 @@ func proxy(t *testing.T, forwards ...Forward) *Proxy {
 }
 
 func tcp(first, last, to uint16) Forward {
-	return Forward{Protocol: "tcp", Address: netip.IPv6Loopback(), First: first, Last: last, To: to, Guest: guest, Name: "web"}
+	return Forward{Protocol: "tcp", Address: netip.IPv6Loopback(), First: first, Last: last, To: to, Guest: []netip.Addr{guest}, Name: "web"}
 }
 
 // serveTCP has the guest answer a port.
@@ -177,6 +177,18 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// TestOneFamily is a program that listens at the second address alone.
+func TestOneFamily(t *testing.T) {
+	t.Parallel()
+	serveTCP(t, 1085, func(c *net.TCPConn) { fmt.Fprint(c, "here"); c.Close() })
+	f := tcp(2085, 2085, 1085)
+	f.Guest = []netip.Addr{netip.MustParseAddr("127.2.0.2"), guest}
+	proxy(t, f)
+	if b, err := io.ReadAll(dial(t, "tcp", 2085)); string(b) != "here" {
+		t.Errorf("%q (%v)", b, err)
+	}
+}
+
 func TestRange(t *testing.T) {
 	t.Parallel()
 	serveTCP(t, 1094, func(c *net.TCPConn) { fmt.Fprint(c, "here"); c.Close() })
@@ -218,7 +230,7 @@ func TestProblems(t *testing.T) {
 // answers only later.
 func TestUDP(t *testing.T) {
 	t.Parallel()
-	p := proxy(t, Forward{Protocol: "udp", Address: netip.IPv6Loopback(), First: 2110, Last: 2110, To: 1110, Guest: guest, Name: "web"})
+	p := proxy(t, Forward{Protocol: "udp", Address: netip.IPv6Loopback(), First: 2110, Last: 2110, To: 1110, Guest: []netip.Addr{guest}, Name: "web"})
 	early := dial(t, "udp", 2110)
 	if _, err := early.Write([]byte("lost")); err != nil {
 		t.Fatal(err)
@@ -277,7 +289,7 @@ func converse(t *testing.T, c net.Conn, said string) {
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	x := &exchange{sessions: map[netip.AddrPort]*session{}}
-	p := proxy(t, Forward{Protocol: "udp", Address: netip.IPv6Loopback(), First: 2120, Last: 2120, To: 1120, Guest: guest, Name: "web"})
+	p := proxy(t, Forward{Protocol: "udp", Address: netip.IPv6Loopback(), First: 2120, Last: 2120, To: 1120, Guest: []netip.Addr{guest}, Name: "web"})
 	conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback, Port: 2121})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ const (
 type exchange struct {
 	conn    *net.UDPConn
 	buffers *sync.Pool // of *[maxDatagram]byte
-	target  *atomic.Pointer[netip.AddrPort]
+	target  *atomic.Pointer[target]
 
 	mu       sync.Mutex
 	sessions map[netip.AddrPort]*session
@@ -62,7 +62,8 @@ func (x *exchange) serve() {
 func (x *exchange) session(client netip.AddrPort) *session {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	target := *x.target.Load()
+	to := x.target.Load()
+	target := netip.AddrPortFrom(to.addresses[0], to.port)
 	if s := x.sessions[client]; s != nil {
 		if s.target == target {
 			return s

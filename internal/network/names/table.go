@@ -210,7 +210,7 @@ func (t table) forwards() []loopback.Forward {
 	for _, l := range t.leases {
 		for _, p := range l.Ports {
 			f := loopback.Forward{Protocol: p.Protocol, First: p.First, Last: p.Last, To: p.To, Name: string(l.Name)}
-			if guest, ok := preferred(p.Guest); ok && listens(p, netip.IPv6Loopback()) {
+			if guest := preferred(p.Guest); len(guest) > 0 && listens(p, netip.IPv6Loopback()) {
 				f.Address, f.Guest = netip.IPv6Loopback(), guest
 				out = append(out, f)
 			}
@@ -219,7 +219,7 @@ func (t table) forwards() []loopback.Forward {
 				at = p.Listen
 			}
 			if i := slices.IndexFunc(p.Guest, netip.Addr.Is4); i >= 0 && foreign(l, p.Guest[i]) && listens(p, at) {
-				f.Address, f.Guest = at, p.Guest[i]
+				f.Address, f.Guest = at, p.Guest[i:i+1]
 				out = append(out, f)
 			}
 		}
@@ -240,17 +240,9 @@ func foreign(l network.Lease, a netip.Addr) bool {
 	})
 }
 
-// preferred is an IPv6 address, or else one of IPv4.
-func preferred(addresses []netip.Addr) (netip.Addr, bool) {
-	for _, a := range addresses {
-		if a.Is6() {
-			return a, true
-		}
-	}
-	if len(addresses) > 0 {
-		return addresses[0], true
-	}
-	return netip.Addr{}, false
+// preferred are addresses with those of IPv6 first.
+func preferred(addresses []netip.Addr) []netip.Addr {
+	return slices.SortedStableFunc(slices.Values(addresses), func(a, b netip.Addr) int { return b.BitLen() - a.BitLen() })
 }
 
 // links are by which the host asks for names.

@@ -73,23 +73,23 @@ func TestForwards(t *testing.T) {
 		port network.Port
 		want string
 	}{
-		"all":               {port("", "10.0.0.1", "fd00::1"), "::1 fd00::1 "},
-		"v4 alone":          {port("", "10.0.0.1"), "::1 10.0.0.1 "},
-		"this":              {port("::1", "10.0.0.1"), "::1 10.0.0.1 "},
-		"all v6":            {port("::", "10.0.0.1"), "::1 10.0.0.1 "},
+		"all":               {port("", "10.0.0.1", "fd00::1"), "::1 [fd00::1 10.0.0.1] "},
+		"v4 alone":          {port("", "10.0.0.1"), "::1 [10.0.0.1] "},
+		"this":              {port("::1", "10.0.0.1"), "::1 [10.0.0.1] "},
+		"all v6":            {port("::", "10.0.0.1"), "::1 [10.0.0.1] "},
 		"all v4":            {port("0.0.0.0", "10.0.0.1"), ""},
 		"other":             {port("192.168.1.1", "10.0.0.1"), ""},
 		"no address":        {port(""), ""},
-		"elsewhere":         {port("", "10.0.0.9", "fd00::9"), "::1 fd00::9 127.0.0.1 10.0.0.9 "},
-		"elsewhere, v4":     {port("0.0.0.0", "10.0.0.9"), "127.0.0.1 10.0.0.9 "},
-		"elsewhere, this":   {port("127.0.0.1", "10.0.0.9"), "127.0.0.1 10.0.0.9 "},
-		"elsewhere, other":  {port("127.0.0.2", "10.0.0.9"), "127.0.0.2 10.0.0.9 "},
-		"elsewhere, all v6": {port("::", "fd00::9"), "::1 fd00::9 "},
+		"elsewhere":         {port("", "10.0.0.9", "fd00::9"), "::1 [fd00::9 10.0.0.9] 127.0.0.1 [10.0.0.9] "},
+		"elsewhere, v4":     {port("0.0.0.0", "10.0.0.9"), "127.0.0.1 [10.0.0.9] "},
+		"elsewhere, this":   {port("127.0.0.1", "10.0.0.9"), "127.0.0.1 [10.0.0.9] "},
+		"elsewhere, other":  {port("127.0.0.2", "10.0.0.9"), "127.0.0.2 [10.0.0.9] "},
+		"elsewhere, all v6": {port("::", "fd00::9"), "::1 [fd00::9] "},
 	} {
 		tab := table{leases: []network.Lease{{Name: "web", Ports: []network.Port{c.port}, Links: []network.Link{elsewhere}}}}
 		got := ""
 		for _, f := range tab.forwards() {
-			got += f.Address.String() + " " + f.Guest.String() + " "
+			got += fmt.Sprint(f.Address, " ", f.Guest, " ")
 		}
 		if got != c.want {
 			t.Errorf("%s: %q, not %q", name, got, c.want)
