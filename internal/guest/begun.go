@@ -21,11 +21,11 @@ const (
 // guest has to have.
 func (g *Guest) awaitInit(ctx context.Context) error {
 	for begun := time.Now(); ; {
-		cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", g.leader.PID))
+		runs, err := g.initRuns()
 		switch {
 		case err != nil:
 			return g.explain(err)
-		case !preinit.Begun(cmdline):
+		case runs:
 			return nil
 		case time.Since(begun) > initLimit:
 			return errors.New("the guest's init does not run yet")
@@ -36,4 +36,10 @@ func (g *Guest) awaitInit(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// initRuns reports whether the guest's init runs, or has ended.
+func (g *Guest) initRuns() (bool, error) {
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", g.leader.PID))
+	return err == nil && !preinit.Begun(cmdline), err
 }

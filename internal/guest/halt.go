@@ -14,7 +14,10 @@ func (g *Guest) Halt(ctx context.Context, i boot.Init) (heard bool, err error) {
 	if command := i.HaltCommand(); command != nil {
 		return g.haltBy(ctx, command)
 	}
-	heard = g.leader.Listens(i.HaltSignal())
+	// What comes before the init may take the signal, and become the init all the
+	// same.
+	runs, err := g.initRuns()
+	heard = err == nil && runs && g.leader.Listens(i.HaltSignal())
 	return heard, g.leader.Signal(i.HaltSignal())
 }
 

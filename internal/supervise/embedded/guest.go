@@ -141,6 +141,11 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 		case pid := <-n.leader:
 			h.setLeader(pid)
 		case <-n.ready:
+			select {
+			case pid := <-n.leader: // came before
+				h.setLeader(pid)
+			default:
+			}
 			cancel()
 			if e.wasReady = true; h.stopping {
 				again.Reset(time.Nanosecond) // what it was asked before may be lost
