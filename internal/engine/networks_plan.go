@@ -319,11 +319,8 @@ func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) err
 		return err
 	}
 	if len(l.Ports) > 0 {
-		if f.Listeners, err = survey.Listeners(); err != nil {
+		if f.Listeners, err = e.listeners(); err != nil {
 			return err
-		}
-		if st, err := names.ReadStatus(e.Paths); err == nil && names.Runs(e.Paths) {
-			f.Listeners = survey.Except(f.Listeners, st.PID)
 		}
 	}
 	errs := []error{network.On(l, have, f)}
@@ -333,6 +330,26 @@ func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) err
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// listeners are the sockets of others on the host. The process for names may just
+// be closing one of its own, which nobody has then: whoever holds a port is there
+// twice.
+func (e *Engine) listeners() ([]survey.Listener, error) {
+	before, err := e.listenersNow()
+	if err != nil {
+		return nil, err
+	}
+	now, err := e.listenersNow()
+	return slices.DeleteFunc(now, func(l survey.Listener) bool { return !slices.Contains(before, l) }), err
+}
+
+func (e *Engine) listenersNow() ([]survey.Listener, error) {
+	list, err := survey.Listeners()
+	if st, failed := names.ReadStatus(e.Paths); failed == nil && names.Runs(e.Paths) {
+		list = survey.Except(list, st.PID)
+	}
+	return list, err
 }
 
 // networkObstacle is why a container cannot have its network now.
