@@ -30,16 +30,20 @@ func (g *Guest) awaitInit(ctx context.Context) error {
 		case time.Since(begun) > initLimit:
 			return errors.New("the guest's init does not run yet")
 		}
-		select {
-		case <-time.After(initPause):
-		case <-ctx.Done():
+		within, cancel := context.WithTimeout(ctx, initPause)
+		ended := g.leader.Await(within) == nil
+		cancel()
+		if ended {
+			return ErrEnded
+		} else if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// initRuns reports whether the guest's init runs, or has ended.
+// initRuns reports whether the guest's init runs. A process that is just becoming
+// another program has no command line, and neither has one that has ended.
 func (g *Guest) initRuns() (bool, error) {
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", g.leader.PID))
-	return err == nil && !preinit.Begun(cmdline), err
+	return len(cmdline) > 0 && !preinit.Begun(cmdline), err
 }

@@ -124,6 +124,7 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 	again.Stop()
 	e := ending{}
 	late := false
+	h.readySince = time.Time{}
 	for {
 		select {
 		case s := <-started:
@@ -147,6 +148,7 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 			default:
 			}
 			cancel()
+			h.readySince = time.Now()
 			if e.wasReady = true; h.stopping {
 				again.Reset(time.Nanosecond) // what it was asked before may be lost
 			} else {
@@ -166,7 +168,7 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 			h.setState(container.Stopping, "")
 			again.Reset(time.Nanosecond)
 		case <-again.C:
-			h.ask(again, e.wasReady)
+			h.ask(again)
 		case <-limit.Done():
 			if limit.Err() == context.DeadlineExceeded && !e.wasReady && !late && !h.updates(h.name) {
 				if late = true; cmd == nil {

@@ -22,6 +22,10 @@ const (
 	// resendCommand is the same where a program has asked: runit takes no
 	// notice while it boots, and does not say so.
 	resendCommand = 2 * time.Second
+	// firstMoments is the time in which a guest that is ready may still lose a
+	// signal: inits that do not say READY=1 count as ready when they begin, and
+	// runtimes of languages catch signals before the init itself does.
+	firstMoments = time.Second
 )
 
 // halt asks the guest's init once to shut down. It is to be asked again after
@@ -57,8 +61,9 @@ func (s *Supervisor) updates(n container.Name) bool {
 }
 
 // ask asks the guest to shut down, and sets the time to do so again.
-func (h *shim) ask(again *time.Ticker, ready bool) {
-	next, err := h.halt(context.Background(), h.name, &h.status, ready)
+func (h *shim) ask(again *time.Ticker) {
+	grown := !h.readySince.IsZero() && time.Since(h.readySince) > firstMoments
+	next, err := h.halt(context.Background(), h.name, &h.status, grown)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "berth:", err)
 	}

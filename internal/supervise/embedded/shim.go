@@ -29,6 +29,8 @@ type shim struct {
 	report  io.Writer // for a report; its reader may have gone
 	signals chan os.Signal
 
+	readySince time.Time // of this run; zero before
+
 	stopping bool // somebody wants the end
 	asked    bool // in order, as Stop does
 	stuck    bool // the root is still being put together, and nobody waits for it any more
