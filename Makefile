@@ -41,7 +41,7 @@ e2e:
 	go run ./test/hosts
 
 bench: build
-	@scripts/need $(TEST) nsenter=util-linux
+	@scripts/need $(TEST) nsenter=util-linux dnsmasq=dnsmasq-base
 	go run ./bench -berth bin/berth -out bench.md
 
 lint:

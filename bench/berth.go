@@ -23,7 +23,11 @@ func (l *lab) run(ctx context.Context, args ...string) (answer []byte, took time
 // timed runs a program with files as its streams: a pipe would be measured
 // too.
 func (l *lab) timed(ctx context.Context, program string, args ...string) (answer []byte, took time.Duration, err error) {
-	return l.timedAs(ctx, (*exec.Cmd).Start, program, args...)
+	start := (*exec.Cmd).Start
+	if l.host != nil {
+		start = l.host.start
+	}
+	return l.timedAs(ctx, start, program, args...)
 }
 
 // timedAs is timed for a program that is started by start.

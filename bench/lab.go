@@ -27,6 +27,7 @@ type lab struct {
 	nspawn  host.Nspawn
 	peers   int // so far
 	debian  *tree
+	host    *place // where programs are started; nil: on the machine itself
 }
 
 func openLab(ctx context.Context, o options) (_ *lab, err error) {

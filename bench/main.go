@@ -107,6 +107,10 @@ func measurements() []measurement {
 		{"ls+memory+hundred", "embedded", measureHundred},
 		{"fleet", "embedded", measureFleet},
 		{"setup", "embedded", measureSetup},
+		{"throughput", "embedded", measureThroughput},
+		{"connect", "embedded", measureConnect},
+		{"dns", "embedded", measureDNS},
+		{"networked", "embedded", measureNetworked},
 		{"machinectl", "systemd", measureMachinectl},
 		{"boot", "systemd", measureBoot},
 	}

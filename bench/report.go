@@ -18,6 +18,8 @@ type row struct {
 	// Ratio and Absolute bound the quotient of the medians, and berth's
 	// median; 0: no target.
 	Ratio, Absolute float64
+	// Least bounds the quotient from below, where more is better.
+	Least float64
 	// Nothing is the target that berth's median is 0.
 	Nothing bool
 	Notes   []string
@@ -38,7 +40,7 @@ func (t table) markdown(w io.Writer) {
 	for _, f := range t.Facts {
 		fmt.Fprintf(w, "- %s: %s\n", f.Name, f.Value)
 	}
-	fmt.Fprint(w, "\nMedians. A ratio is berth's median by the peer's: below 1 berth is the faster or the smaller one.\n"+
+	fmt.Fprint(w, "\nMedians. A ratio is berth's median by the peer's: below 1 berth is the faster or the smaller one; of what is done each second, above 1.\n"+
 		"Peers are measured in turn with berth, after one round to warm up; n is the number of rounds.\n\n"+
 		"| what | berth | peer | ratio | target | met | n | berth min-max | peer min-max |\n"+
 		"| --- | ---: | ---: | ---: | --- | --- | ---: | --- | --- |\n")
@@ -89,6 +91,8 @@ func (r row) target() string {
 		return fmt.Sprintf("<= %.4g (%.3g times faster)", r.Ratio, 1/r.Ratio)
 	case r.Ratio > 0:
 		return fmt.Sprintf("<= %.2f", r.Ratio)
+	case r.Least > 0:
+		return fmt.Sprintf(">= %.2f", r.Least)
 	case r.Absolute > 0:
 		return "<= " + r.value(r.Absolute)
 	case r.Nothing:
@@ -102,9 +106,9 @@ func (r row) target() string {
 func (r row) met() string {
 	q, ok := r.quotient()
 	switch {
-	case r.Ratio == 0 && r.Absolute == 0 && !r.Nothing:
+	case r.Ratio == 0 && r.Least == 0 && r.Absolute == 0 && !r.Nothing:
 		return ""
-	case r.Nothing && r.Berth.median() == 0, r.Ratio > 0 && ok && q <= r.Ratio, r.Absolute > 0 && r.Berth.median() <= r.Absolute:
+	case r.Nothing && r.Berth.median() == 0, r.Ratio > 0 && ok && q <= r.Ratio, r.Least > 0 && ok && q >= r.Least, r.Absolute > 0 && r.Berth.median() <= r.Absolute:
 		return "yes"
 	default:
 		return "no"
