@@ -29,7 +29,7 @@ func measureThroughput(ctx context.Context, l *lab) (rows []row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.close(ctx)) }()
-	alone, err := w.host.attach(ctx, point)
+	alone, err := w.host.attach(ctx, point())
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func measureThroughput(ctx context.Context, l *lab) (rows []row, err error) {
 		router.stream(wireTwo+wirePort), guest.stream(wireOne+wirePort), machine.stream(wireTwo+wirePort), bridged.stream(wireTwo+wirePort),
 		w.host.stream(address(benchSubnet, 0).Addr().String()+wirePort), w.guest.stream(benchSubnet.Addr().Next().String()+wirePort),
 		w.host.stream(hostOutside+portedPort), w.machine.stream(hostOutside+portedPort),
-		w.host.stream(point.Links[0].Addresses[0].Addr().String()+wirePort))
+		w.host.stream(point().Links[0].Addresses[0].Addr().String()+wirePort))
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +75,13 @@ func measureThroughput(ctx context.Context, l *lab) (rows []row, err error) {
 }
 
 // point is what a guest on a link of its own has.
-var point = network.Lease{Name: "point", Machine: "point", Links: []network.Link{{
-	Kind: network.Point, Host: "ve-point", Guest: "eth0",
-	Addresses: []netip.Prefix{netip.MustParsePrefix("10.98.0.2/32")}, HostAddresses: []netip.Prefix{netip.MustParsePrefix("10.98.0.1/32")},
-	Gateways: []netip.Addr{netip.MustParseAddr("10.98.0.1")},
-}}}
+func point() network.Lease {
+	return network.Lease{Name: "point", Machine: "point", Links: []network.Link{{
+		Kind: network.Point, Host: "ve-point", Guest: "eth0",
+		Addresses: []netip.Prefix{netip.MustParsePrefix("10.98.0.2/32")}, HostAddresses: []netip.Prefix{netip.MustParsePrefix("10.98.0.1/32")},
+		Gateways: []netip.Addr{netip.MustParseAddr("10.98.0.1")},
+	}}}
+}
 
 // routed makes a peer of two veths, between which router routes.
 func routed(ctx context.Context, router, machine, guest *place) error {
