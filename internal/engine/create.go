@@ -96,11 +96,15 @@ func (e *Engine) destroy(ctx context.Context, n container.Name, limit time.Durat
 	if err := os.Rename(e.Paths.Container(n), filepath.Join(trash, "container")); err != nil {
 		return errors.Join(err, os.Remove(trash))
 	}
-	return errors.Join(state.SyncDir(e.Paths.Containers()), state.RemoveTree(trash), e.removeLogs(n), e.supervisor.Forget(n),
-		state.RemoveFile(e.Paths.Lock(n)))
+	return errors.Join(state.SyncDir(e.Paths.Containers()), e.discard(n, trash), state.RemoveFile(e.Paths.Lock(n)))
 }
 
-func (e *Engine) removeLogs(n container.Name) error {
+// discard removes what was kept about a container that is in the trash, and
+// the trash last: while that is there, Sweep knows that something is left.
+func (e *Engine) discard(n container.Name, trash string) error {
 	log := e.Paths.Log(n)
-	return errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"))
+	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n)); err != nil {
+		return err
+	}
+	return state.RemoveTree(trash)
 }

@@ -77,8 +77,14 @@ func (e *Engine) directories() []leftover {
 	dirs, _ := e.Paths.Leftovers()
 	var out []leftover
 	for _, d := range dirs {
+		n := nameOf(filepath.Base(d))
 		out = append(out, leftover{what: d, remove: func(context.Context) (bool, error) {
-			return e.unlessLocked(e.Paths.Lock(nameOf(filepath.Base(d))), func() error { return state.RemoveTree(d) })
+			return e.unlessLocked(e.Paths.Lock(n), func() error {
+				if e.orphan(n) {
+					return e.discard(n, d)
+				}
+				return state.RemoveTree(d)
+			})
 		}})
 	}
 	return out
@@ -122,7 +128,7 @@ func (e *Engine) stopLeftover(ctx context.Context, n container.Name) error {
 	return e.supervisor.Stop(ctx, n, StopLimit)
 }
 
-// orphan reports whether a guest without a supervisor has no container either.
+// orphan reports whether what there is of a container has no container.
 func (e *Engine) orphan(n container.Name) bool {
 	_, err := os.Lstat(e.Paths.Container(n))
 	return errors.Is(err, os.ErrNotExist)
