@@ -256,16 +256,26 @@ func (h Hierarchies) OpenEntrance(pid int) (tasks []*os.File, dir *os.File, err 
 		if p.v2 {
 			continue
 		}
-		f, err := os.OpenFile(p.dir+"/tasks", os.O_WRONLY, 0)
+		f, err := openUnpolled(p.dir+"/tasks", unix.O_WRONLY)
 		if err != nil {
 			return tasks, nil, err
 		}
 		tasks = append(tasks, f)
 	}
 	if i := slices.IndexFunc(places, func(p place) bool { return p.v2 }); i >= 0 {
-		dir, err = os.Open(places[i].dir)
+		dir, err = openUnpolled(places[i].dir, unix.O_RDONLY|unix.O_DIRECTORY)
 	}
 	return tasks, dir, err
+}
+
+// openUnpolled opens a file that nobody waits for. os.OpenFile would have the
+// kernel wake a thread for each of these.
+func openUnpolled(path string, flags int) (*os.File, error) {
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // place is a group in one hierarchy.

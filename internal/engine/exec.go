@@ -17,9 +17,6 @@ import (
 
 // Exec runs a program in a running guest; see guest.Guest.Exec.
 func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (int, error) {
-	if _, err := e.Record(n); err != nil {
-		return guest.CodeFailed, err
-	}
 	obs, err := e.locate(n)
 	if err != nil {
 		return guest.CodeFailed, err
@@ -28,6 +25,9 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 		return guest.CodeFailed, pausedError(n)
 	}
 	if obs.Leader == 0 {
+		if _, err := e.Record(n); err != nil {
+			return guest.CodeFailed, err
+		}
 		return guest.CodeFailed, &container.Error{Subject: string(n), Err: fmt.Errorf("%w (%s)", container.ErrNotRunning, obs.State),
 			Hint: fmt.Sprintf("berth start %s starts it", n)}
 	}
