@@ -176,31 +176,48 @@ func (g Group) Remove() error {
 	return errors.Join(errs...)
 }
 
-// removeGroups removes directories from the leaves up. A group whose last
-// process has just ended is busy for a moment, which is waited for until end.
+// removeGroups removes a directory with those below it. Most have none, and to
+// look for them takes longer than to remove it. A group whose last process has
+// just ended is busy for a moment, which is waited for until end.
 func removeGroups(dir string, end time.Time) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return ignoreGone(err)
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := removeGroups(filepath.Join(dir, e.Name()), end); err != nil {
-				return err
-			}
-		}
-	}
 	for pause := time.Millisecond; ; pause *= 2 {
 		err := unix.Rmdir(dir)
-		if err == unix.EBUSY && time.Now().Before(end) {
-			time.Sleep(pause)
-			continue
-		}
 		if err == nil || err == unix.ENOENT {
 			return nil
 		}
-		return fmt.Errorf("remove cgroup %s: %w", dir, err)
+		if err != unix.EBUSY {
+			return fmt.Errorf("remove cgroup %s: %w", dir, err)
+		}
+		below, err := removeBelow(dir, end)
+		if err != nil {
+			return err
+		}
+		if below {
+			continue
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("remove cgroup %s: %w", dir, unix.EBUSY)
+		}
+		time.Sleep(pause)
 	}
+}
+
+// removeBelow removes the groups in a directory, and reports whether there
+// were any.
+func removeBelow(dir string, end time.Time) (any bool, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false, ignoreGone(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			any = true
+			if err := removeGroups(filepath.Join(dir, e.Name()), end); err != nil {
+				return true, err
+			}
+		}
+	}
+	return any, nil
 }
 
 // Prune removes the group where nothing is in it and nothing below it.
