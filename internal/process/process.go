@@ -117,7 +117,8 @@ func ended(fd uintptr) bool {
 
 // StartTime is when a process started, in clock ticks since boot: with its PID
 // it names a process for good. For a zombie it is an error, as for a process
-// that is gone.
+// that is gone; not where only the first of its threads has ended, as for a
+// moment where another becomes a program.
 func StartTime(pid int) (uint64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -126,7 +127,7 @@ func StartTime(pid int) (uint64, error) {
 	// The second field is a name in parentheses that may hold anything.
 	s := string(b)
 	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
-	if len(f) < 20 || f[0] == "Z" {
+	if len(f) < 20 || f[0] == "Z" && f[17] == "1" { // its last thread, see proc_pid_stat(5)
 		return 0, fmt.Errorf("process %d has ended", pid)
 	}
 	return strconv.ParseUint(f[19], 10, 64)

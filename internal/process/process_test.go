@@ -37,8 +37,32 @@ func live(name string) error {
 	if err := os.WriteFile("/proc/self/comm", []byte(name), 0); err != nil {
 		return err
 	}
+	if name == headless {
+		return liveHeadless()
+	}
 	fmt.Println("here")
 	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// headless is the name of a process whose first thread ends before it does.
+const headless = "headless"
+
+func liveHeadless() error {
+	if unix.Gettid() != unix.Getpid() {
+		return errors.New("this is not the first thread")
+	}
+	runtime.LockOSThread()
+	go func() {
+		for stat := ""; !strings.Contains(stat, ") Z "); runtime.Gosched() {
+			b, _ := os.ReadFile("/proc/self/stat")
+			stat = string(b)
+		}
+		fmt.Println("here")
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	_, _, err := unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
 	return err
 }
 
@@ -104,6 +128,22 @@ func TestStartTimeOfAnyName(t *testing.T) {
 		if _, err := OpenStarted(c.Process.Pid, got+1); err != unix.ESRCH {
 			t.Errorf("%q is taken for one that started later: %v", name, err)
 		}
+	}
+}
+
+// A process with threads looks like a zombie for a moment when one of them that
+// is not the first becomes a program.
+func TestHeadlessLives(t *testing.T) {
+	t.Parallel()
+	c := start(t, headless)
+	at, err := StartTime(c.Process.Pid)
+	must(t, err)
+	p, err := OpenStarted(c.Process.Pid, at)
+	must(t, err)
+	must(t, c.in.Close())
+	must(t, p.Await(t.Context()))
+	if _, err := StartTime(c.Process.Pid); err == nil {
+		t.Error("it has ended")
 	}
 }
 
