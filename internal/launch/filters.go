@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"os"
 	"slices"
 	"strings"
 
@@ -19,7 +18,7 @@ import (
 // learns is then the key under which they can be kept for the next guest, or
 // empty.
 func filtersFor(paths state.Paths, program host.Nspawn, c nspawn.Config, env []string) (filters sieve.Sieve, learns string, err error) {
-	if os.Getenv("BERTH_FILTERS") != "keep" || !installable(c) { // see ADR 21
+	if !installable(c) {
 		return nil, "", nil
 	}
 	if has, err := namespace.Filtered(); err != nil || has {

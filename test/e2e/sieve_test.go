@@ -21,11 +21,7 @@ import (
 // whoever has installed them.
 func TestSieve(t *testing.T) {
 	t.Parallel()
-	if underSystemd() {
-		t.Skip("BERTH_FILTERS is in no unit of systemd's, so that it keeps no filters")
-	}
 	b := newBerth(t)
-	b.env = append(b.env, "BERTH_FILTERS=keep")
 	kept := (state.Paths{Root: b.root}).Sieves()
 	for i, settings := range [][]string{
 		nil,
@@ -52,11 +48,7 @@ func TestSieve(t *testing.T) {
 // what is kept is right for the guest, or that berth may install it.
 func TestSieveDoubts(t *testing.T) {
 	t.Parallel()
-	if underSystemd() {
-		t.Skip("BERTH_FILTERS is in no unit of systemd's, so that it keeps no filters")
-	}
 	b := newBerth(t)
-	b.env = append(b.env, "BERTH_FILTERS=keep")
 	b.run("create", "web", "--image", tiny(), "--start")
 	want := b.confinement("web")
 	kept, err := filepath.Glob(filepath.Join((state.Paths{Root: b.root}).Sieves(), "*.json"))

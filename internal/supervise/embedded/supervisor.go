@@ -78,7 +78,7 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 		return err
 	}
 	cmd := exec.Command(s.Program, "--root", s.Paths.Root, "shim", string(n))
-	cmd.Env = []string{"GOMAXPROCS=1", "PATH=" + os.Getenv("PATH"), "BERTH_FILTERS=" + os.Getenv("BERTH_FILTERS")}
+	cmd.Env = []string{"GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{w, lock.File()} // RunShim has their numbers
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
