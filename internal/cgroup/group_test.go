@@ -167,6 +167,29 @@ func TestCreateAndRemove(t *testing.T) {
 	must(t, g.Kill(limit))
 }
 
+// TestRemoveReadOnly: where groups are read-only, as for a unit of systemd with
+// ProtectControlGroups=, one that is not there is removed, and another not.
+func TestRemoveReadOnly(t *testing.T) {
+	there := newGroup(t)
+	gone := there.Child("gone")
+	var err, errThere, errGone error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // the thread ends with the goroutine
+		err = errors.Join(
+			unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+			unix.MountSetattr(unix.AT_FDCWD, "/sys/fs/cgroup", unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}))
+		if err == nil {
+			errThere, errGone = there.Remove(), gone.Remove()
+		}
+	}()
+	<-done
+	if err != nil || errGone != nil || !errors.Is(errThere, unix.EROFS) {
+		t.Errorf("%v; removing a group that is missing: %v, one that is there: %v", err, errGone, errThere)
+	}
+}
+
 // TestCreateWhilePruned: the last of a group's children goes while the first
 // of others comes.
 func TestCreateWhilePruned(t *testing.T) {
