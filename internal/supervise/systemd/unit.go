@@ -62,8 +62,6 @@ ExecStart=` + berth + ` run %I
 ExecStop=-` + berth + ` halt %I
 # Decides whether a guest that failed is started again, and cleans up.
 ExecStopPost=-` + berth + ` settle %I
-# What the root is made of is mounted for this unit alone.
-PrivateMounts=yes
 Slice=machine.slice
 Delegate=yes
 TasksMax=16384
