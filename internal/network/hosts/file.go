@@ -50,6 +50,9 @@ func (f File) Set(entries []Entry) error {
 		return err
 	}
 	defer unlock()
+	if err := removeStaging(path); err != nil {
+		return err
+	}
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -64,10 +67,19 @@ func (f File) Set(entries []Entry) error {
 	return nil
 }
 
-// Has reports whether the owner has lines in the file.
+// Has reports whether the owner has lines in the file, or somebody was killed
+// while he wrote it.
 func (f File) Has() bool {
 	b, err := os.ReadFile(f.Path)
-	return err == nil && bytes.Contains(b, []byte(f.begin()))
+	if err == nil && bytes.Contains(b, []byte(f.begin())) {
+		return true
+	}
+	path, err := filepath.EvalSymlinks(f.Path)
+	if err != nil {
+		return false
+	}
+	_, err = os.Lstat(stagingFile(path))
+	return err == nil
 }
 
 func (f File) block(entries []Entry) string {
@@ -147,10 +159,23 @@ func replaceFile(path string, text []byte) error {
 	return os.WriteFile(path, text, 0)
 }
 
+// stagingFile is the file that takes the place of another of its directory,
+// which is locked meanwhile.
+func stagingFile(path string) string { return filepath.Join(filepath.Dir(path), ".berth-hosts") }
+
+// removeStaging removes what a process left that was killed while it wrote. It
+// does not try where there is nothing: the directory may be read-only.
+func removeStaging(path string) error {
+	if _, err := os.Lstat(stagingFile(path)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return os.Remove(stagingFile(path))
+}
+
 // exchange puts a new file in the place of the old one, with all that belongs
 // to that.
 func exchange(path string, st fs.FileInfo, text []byte) (err error) {
-	staging, err := os.CreateTemp(filepath.Dir(path), ".berth-hosts-*")
+	staging, err := os.OpenFile(stagingFile(path), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -73,6 +73,27 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// TestKilled: what was being written when its writer was killed does not stay.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	f := File{t.TempDir() + "/hosts", "berth"}
+	write(t, f.Path, foreign)
+	staging := filepath.Join(filepath.Dir(f.Path), ".berth-hosts")
+	for _, entries := range [][]Entry{nil, web("web"), web("web"), nil} {
+		write(t, staging, "half of")
+		if !f.Has() {
+			t.Error("nothing is left")
+		}
+		set(t, f, entries)
+		if _, err := os.Lstat(staging); err == nil {
+			t.Errorf("%v: it is still there", entries)
+		}
+	}
+	if got := read(t, f.Path); strings.TrimSpace(got) != foreign || f.Has() {
+		t.Errorf("%s\nnot\n%s", got, foreign)
+	}
+}
+
 // TestEdited is a file in which somebody has deleted the second mark.
 func TestEdited(t *testing.T) {
 	t.Parallel()
