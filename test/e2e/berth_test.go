@@ -76,8 +76,11 @@ func (b *berth) finish() {
 // awaitNames waits until the process for names has ended, which it does by
 // itself after the last guest.
 func (b *berth) awaitNames() {
-	serving := func(p string) bool { return strings.Contains(p, " names") }
-	for end := time.Now().Add(10 * time.Second); slices.ContainsFunc(processes(b.root), serving) && time.Now().Before(end); {
+	isNames := func(s string) bool { return strings.Contains(s, " names") || strings.Contains(s, "-names.service") }
+	serving := func() bool {
+		return slices.ContainsFunc(processes(b.root), isNames) || slices.ContainsFunc(units(b.root), isNames)
+	}
+	for end := time.Now().Add(10 * time.Second); serving() && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond) // it is nobody's child here
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -56,7 +57,7 @@ func (s surroundings) compare(dir string) error {
 }
 
 // leftovers are what a root without containers should not have: cgroups,
-// mounts, processes, and files but for images, locks, filters and chosen subnets.
+// mounts, processes, units that are not off, and files but for images, locks, filters and chosen subnets.
 func leftovers(root string) []string {
 	var out []string
 	for _, d := range cgroups(root) {
@@ -68,7 +69,24 @@ func leftovers(root string) []string {
 	for _, p := range processes(root) {
 		out = append(out, "process "+p)
 	}
+	for _, u := range units(root) {
+		out = append(out, "unit "+u)
+	}
 	return append(out, files(root)...)
+}
+
+// units are what systemd says of those units of the root that run, or start
+// again and again, or have failed.
+func units(root string) []string {
+	if !underSystemd() {
+		return nil
+	}
+	b, err := exec.Command("systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager",
+		"--state=active,reloading,activating,deactivating,failed", state.Paths{Root: root}.Instance()+"*").CombinedOutput()
+	if err != nil {
+		return []string{fmt.Sprintf("unknown: %v: %s", err, b)}
+	}
+	return slices.Collect(strings.Lines(string(b)))
 }
 
 // files are the files below a root that are neither images nor locks, nor kept
