@@ -86,7 +86,7 @@ func parseFlags(args []string) (options, error) {
 	f.IntVar(&o.jobs, "jobs", 2, "the `NUMBER` of hosts at a time")
 	f.StringVar(&o.supervisor, "supervisor", "", "`NAME` of the supervisor on nested hosts, embedded or systemd, instead of what berth chooses")
 	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e, packages or faults")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "the time that the suite may take on one host")
+	f.DurationVar(&o.timeout, "timeout", 20*time.Minute, "the time that each suite may take on one host")
 	f.BoolVar(&o.verbose, "v", false, "show all that the suite says, not just what is about failures")
 	if err := f.Parse(args); err != nil {
 		return o, err
