@@ -144,20 +144,20 @@ func TestCheckNames(t *testing.T) {
 	if err := state.WriteRuntimeJSON(filepath.Join(e.Paths.Runtime(), "names.json"), names.Status{PID: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if left := e.namesLeft(); len(left) > 0 {
+	if left := e.served(); len(left) > 0 {
 		t.Errorf("%s is left while it is needed", left[0].what)
 	}
 	if err := os.Remove(e.Paths.Lease("web")); err != nil {
 		t.Fatal(err)
 	}
-	left := e.namesLeft()
+	left := e.served()
 	if len(left) != 1 {
 		t.Fatalf("%d things are left", len(left))
 	}
 	if done, err := left[0].remove(t.Context()); !done || err != nil {
 		t.Error(done, err)
 	}
-	if left := e.namesLeft(); len(left) > 0 {
+	if left := e.served(); len(left) > 0 {
 		t.Errorf("%s is left", left[0].what)
 	}
 }
