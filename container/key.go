@@ -45,7 +45,7 @@ func Keys() []Key {
 		{"hostBridge", "interface name", "", EffectRestart, true,
 			"A bridge of the host that the guest's first interface joins. Without localAddress the guest asks there for an address itself, by DHCP."},
 		{"hostAddress", "IPv4 address", "", EffectRestart, true,
-			"The host's address on a link of the host and the guest alone; with hostBridge the gateway."},
+			"The host's address on a link of the host and the guest alone, with or without prefix length; with hostBridge the gateway."},
 		{"localAddress", "IPv4 address", "", EffectRestart, true,
 			"The guest's address, with or without prefix length: opposite hostAddress, or on hostBridge, or a fixed one in zone or the first of networks."},
 		{"hostAddress6", "IPv6 address", "", EffectRestart, true, "As hostAddress, for IPv6."},

@@ -46,34 +46,30 @@ func ParseMAC(s string) (string, error) {
 	return mac.String(), nil
 }
 
-// AddressForm says which addresses ParseAddress takes.
-type AddressForm struct {
-	V6     bool // IPv6 instead of IPv4
-	Prefix bool // a prefix length may follow, as in 10.0.0.2/24
-}
+// Family is a version of IP.
+type Family int
 
-func (f AddressForm) String() string {
-	switch {
-	case f.V6 && f.Prefix:
+// The families.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// String is an address of f for people, with examples.
+func (f Family) String() string {
+	if f == IPv6 {
 		return "an IPv6 address such as fd00::2 or fd00::2/64"
-	case f.V6:
-		return "an IPv6 address such as fd00::1"
-	case f.Prefix:
-		return "an IPv4 address such as 10.0.0.2 or 10.0.0.2/24"
-	default:
-		return "an IPv4 address such as 10.0.0.1"
 	}
+	return "an IPv4 address such as 10.0.0.2 or 10.0.0.2/24"
 }
 
 // ParseAddress returns s in its canonical form if it is the address of one
-// interface and has the form f.
-func ParseAddress(s string, f AddressForm) (string, error) {
+// interface, with or without a prefix length, and of the family f.
+func ParseAddress(s string, f Family) (string, error) {
 	addr, bits, err := splitPrefix(s)
 	switch {
-	case err != nil || addr.Is6() != f.V6 || addr.Zone() != "" || addr.Is4In6():
+	case err != nil || addr.Is6() != (f == IPv6) || addr.Zone() != "" || addr.Is4In6():
 		return "", fmt.Errorf("%q is not %v", s, f)
-	case bits >= 0 && !f.Prefix:
-		return "", fmt.Errorf("%q has a prefix length, which this key does not take: write %q", s, addr)
 	case bits == 0:
 		return "", fmt.Errorf("%q has a prefix length of 0, which is the whole Internet", s)
 	case addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback():

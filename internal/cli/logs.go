@@ -27,6 +27,7 @@ type logFlags struct {
 	units                  []string
 	lines                  int
 	follow, console, raw   bool
+	ingress                bool
 }
 
 func (a *app) logsCmd() *cobra.Command {
@@ -44,8 +45,11 @@ time span such as "10min", "1h 30min ago" or "-2d" before now.
 A BOOT is one of the guest's, by its ID or counted from the last one, which is 0: --boot=-1 is the one before. Of the
 console it has what is of its time.
 
-With --json each line is an object: name, time, source (journal or console) and message, and for the journal priority,
-unit, identifier, pid and boot.`,
+With --ingress it shows instead what the host answered for the guests by their names: who asked for what, the status of
+the answer, its size and how long it took.
+
+With --json each line is an object: name, time, source (journal, console or ingress) and message, and for the journal priority,
+unit, identifier, pid and boot, for ingress request.`,
 		ValidArgsFunction: a.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q, err := f.query(time.Now())
@@ -69,17 +73,21 @@ unit, identifier, pid and boot.`,
 	flags.StringArrayVarP(&f.units, "unit", "u", nil, "only the journal's entries from or about the `UNIT`, or units like the pattern; several add up")
 	flags.StringVarP(&f.priority, "priority", "p", "", "only the journal's entries of this `PRIORITY` or more urgent: emerg, alert, crit, err, warning, notice, info, debug, or 0 to 7")
 	flags.BoolVar(&f.console, "console", false, "only what the guest wrote to its console, all of it, as it is")
+	flags.BoolVar(&f.ingress, "ingress", false, "only what the host answered for the guest, as the key ingress says")
 	flags.BoolVar(&f.raw, "raw", false, "do not take control characters out")
-	c.MarkFlagsMutuallyExclusive("console", "unit")
-	c.MarkFlagsMutuallyExclusive("console", "priority")
-	c.MarkFlagsMutuallyExclusive("console", "boot")
+	for _, only := range []string{"console", "ingress"} {
+		for _, of := range []string{"unit", "priority", "boot"} { // the journal
+			c.MarkFlagsMutuallyExclusive(only, of)
+		}
+	}
+	c.MarkFlagsMutuallyExclusive("console", "ingress")
 	c.MarkFlagsMutuallyExclusive("follow", "until")
 	return a.jsonFlag(c)
 }
 
 // query is what the flags ask for at the time now.
 func (f *logFlags) query(now time.Time) (berth.LogQuery, error) {
-	q := berth.LogQuery{Units: f.units, Boot: f.boot, Last: f.lines, Follow: f.follow, Console: f.console}
+	q := berth.LogQuery{Units: f.units, Boot: f.boot, Last: f.lines, Follow: f.follow, Console: f.console, Ingress: f.ingress}
 	var err error
 	if f.since != "" {
 		if q.Since, err = parseTime(f.since, now); err != nil {
@@ -194,6 +202,9 @@ func (p *logPrinter) head(l container.LogLine) string {
 	}
 	if p.bare {
 		return head
+	}
+	if l.Source == container.LogIngress {
+		return head + l.Time.Local().Format(time.DateTime) + " "
 	}
 	who := string(l.Source)
 	if l.Source == container.LogJournal {

@@ -98,7 +98,7 @@ func (c checker) pair(hostKey, host, localKey, local string, both bool) {
 		_, there := c.r.keys[key]
 		return value == "" && !there
 	}
-	addr, _, _ := strings.Cut(local, "/")
+	bare := func(address string) string { return strings.Split(address, "/")[0] }
 	switch {
 	case host != "" && missing(localKey, local):
 		c.problem(hostKey, "add "+last(localKey), "the guest has no address opposite: %s is missing", last(localKey))
@@ -106,7 +106,7 @@ func (c checker) pair(hostKey, host, localKey, local string, both bool) {
 		c.problem(localKey, "add "+last(hostKey)+" for a link of the two alone, or zone, networks or hostBridge", "nothing says what link this address is on")
 	case local != "" && both && missing(hostKey, host):
 		c.problem(localKey, "add "+last(hostKey)+" or hostBridge", "nothing is opposite this address: %s is missing", last(hostKey))
-	case host != "" && host == addr:
+	case host != "" && bare(host) == bare(local):
 		c.problem(localKey, "", "the guest cannot have the same address as the host")
 	}
 }

@@ -10,22 +10,20 @@ func interfaces() codec[[]string] {
 	return listOf("a list of interface names", interfaceName(), itself[string])
 }
 
-func address(v6, prefix bool) codec[string] {
-	form := container.AddressForm{V6: v6, Prefix: prefix}
-	pattern := map[bool]string{false: `^[0-9.]+$`, true: `^[0-9A-Fa-f:.]+$`}[v6]
-	if prefix {
-		pattern = pattern[:len(pattern)-1] + `(/[0-9]+)?$`
+func address(f container.Family) codec[string] {
+	pattern, other := `^[0-9.]+(/[0-9]+)?$`, container.IPv6
+	hint := "the keys for IPv6 end in 6: hostAddress6, localAddress6"
+	if f == container.IPv6 {
+		pattern, other = `^[0-9A-Fa-f:.]+(/[0-9]+)?$`, container.IPv4
+		hint = "the keys for IPv4 have no 6: hostAddress, localAddress"
 	}
-	return plain(form.String(), pattern, func(s string) (string, error) {
-		a, err := container.ParseAddress(s, form)
+	return plain(f.String(), pattern, func(s string) (string, error) {
+		a, err := container.ParseAddress(s, f)
 		if err == nil {
 			return a, nil
 		}
-		other := container.AddressForm{V6: !v6, Prefix: true}
 		if _, otherErr := container.ParseAddress(s, other); otherErr == nil {
-			return "", hinted{err, map[bool]string{
-				false: "the keys for IPv6 end in 6: hostAddress6, localAddress6",
-				true:  "the keys for IPv4 have no 6: hostAddress, localAddress"}[v6]}
+			return "", hinted{err, hint}
 		}
 		return "", err
 	}).codec()
@@ -40,10 +38,10 @@ func extraVeths() codec[map[string]container.ExtraVeth] {
 	text := func(name string, c codec[string], at func(*veth) *string) field[veth] { return key(name, c, at) }
 	pair := object("a map of keys such as hostAddress", veth{}, nil,
 		text("hostBridge", interfaceName(), func(v *veth) *string { return &v.HostBridge }),
-		text("hostAddress", address(false, false), func(v *veth) *string { return &v.HostAddress }),
-		text("localAddress", address(false, true), func(v *veth) *string { return &v.LocalAddress }),
-		text("hostAddress6", address(true, false), func(v *veth) *string { return &v.HostAddress6 }),
-		text("localAddress6", address(true, true), func(v *veth) *string { return &v.LocalAddress6 }),
+		text("hostAddress", address(container.IPv4), func(v *veth) *string { return &v.HostAddress }),
+		text("localAddress", address(container.IPv4), func(v *veth) *string { return &v.LocalAddress }),
+		text("hostAddress6", address(container.IPv6), func(v *veth) *string { return &v.HostAddress6 }),
+		text("localAddress6", address(container.IPv6), func(v *veth) *string { return &v.LocalAddress6 }),
 		text("localMacAddress", macAddress(), func(v *veth) *string { return &v.LocalMacAddress }),
 		key("forwardPorts", forwardPorts(), func(v *veth) *[]container.ForwardPort { return &v.ForwardPorts }),
 	)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -12,15 +13,16 @@ import (
 // checkFirewall looks for what stops traffic between guests with networks of
 // their own and the world, and what they ask the host for. Firewalls that let
 // through all that comes from the bridges of these networks do not.
-func (e *Engine) checkFirewall() []container.Finding {
+func (e *Engine) checkFirewall(ctx context.Context) []container.Finding {
 	const check = "firewall"
 	unknown := func(err error) []container.Finding {
 		return finding(check, container.Warn, err.Error(), "look for rules that drop forwarded traffic yourself")
 	}
-	if broken, err := network.Broken(e.Paths); err != nil {
+	if broken, err := network.Broken(ctx, e.Paths); err != nil {
 		return unknown(err)
 	} else if broken {
-		return finding(check, container.Bad, "somebody has removed berth's rules from nftables: guests have no ports and no way out", "berth doctor --fix")
+		return finding(check, container.Bad, "somebody has removed rules of berth from nftables, or a part of them: guests' ports and their way out do not work, and they are not held to their addresses",
+			"berth doctor --fix makes them anew, and so does berth apply")
 	}
 	bridges := e.bridges()
 	forwarding, err := firewall.Forwarding(bridges...)

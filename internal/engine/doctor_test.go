@@ -11,6 +11,7 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
@@ -143,20 +144,51 @@ func TestCheckNames(t *testing.T) {
 	if err := state.WriteRuntimeJSON(filepath.Join(e.Paths.Runtime(), "names.json"), names.Status{PID: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if left := e.namesLeft(); len(left) > 0 {
+	if left := e.served(); len(left) > 0 {
 		t.Errorf("%s is left while it is needed", left[0].what)
 	}
 	if err := os.Remove(e.Paths.Lease("web")); err != nil {
 		t.Fatal(err)
 	}
-	left := e.namesLeft()
+	left := e.served()
 	if len(left) != 1 {
 		t.Fatalf("%d things are left", len(left))
 	}
 	if done, err := left[0].remove(t.Context()); !done || err != nil {
 		t.Error(done, err)
 	}
-	if left := e.namesLeft(); len(left) > 0 {
+	if left := e.served(); len(left) > 0 {
 		t.Errorf("%s is left", left[0].what)
 	}
+}
+
+// TestCheckIngress has a guest with a name whose process was killed, and then
+// one of which this process holds the place.
+func TestCheckIngress(t *testing.T) {
+	t.Parallel()
+	e := &Engine{Paths: state.Paths{Root: t.TempDir()}}
+	has(t, e.checkIngress(), container.Good, "ingress", "not needed")
+	write := func(path string, v any) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), state.WriteRuntimeJSON(path, v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := []container.Ingress{{Host: "web.example.com", Port: 80}, {Host: "www.example.com", Port: 80}}
+	write(e.Paths.Lease("web"), network.Lease{Name: "web", Ingress: in})
+	has(t, e.checkIngress(), container.Bad, "ingress", "does not run", "--fix")
+
+	lock, err := state.TryLock(e.Paths.IngressLock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
+	all := ingress.Statuses{"web": {{Ingress: in[0], Reach: container.Reached}, {Ingress: in[1], Reach: container.Untried}}}
+	write(e.Paths.IngressStatus(), all)
+	has(t, e.checkIngress(), container.Good, "ingress", "nothing is wrong")
+	all["web"][0].Trouble, all["web"][1].Trouble = "cannot listen on :80", "cannot listen on :80"
+	all["web"][1].Reach, all["web"][1].Reason = container.Unreached, "connection refused"
+	write(e.Paths.IngressStatus(), all)
+	has(t, e.checkIngress(), container.Warn, "ingress", "web.example.com, www.example.com: cannot listen on :80", "by itself")
+	has(t, e.checkIngress(), container.Warn, "ingress", "www.example.com: the container web does not answer at port 80: connection refused")
 }

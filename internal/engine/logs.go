@@ -23,6 +23,7 @@ type LogQuery struct {
 	Last         int       // only so many lines at the end; negative: all
 	Follow       bool      // go on with what comes, until the context ends
 	Console      bool      // only what the guest wrote to its console
+	Ingress      bool      // only what the host answered for the guest, which is not among the rest
 }
 
 // wantsConsole reports whether lines of the console may match: they have no
@@ -47,7 +48,8 @@ func (q LogQuery) journal() journal.Query {
 }
 
 // Logs calls tell with what a guest logged, the oldest first: the entries of
-// its journal, and what it wrote to its console besides.
+// its journal, and what it wrote to its console besides; or with what the host
+// answered for it.
 func (e *Engine) Logs(ctx context.Context, n container.Name, q LogQuery, tell func(container.LogLine)) error {
 	rec, err := e.Record(n)
 	if err != nil {
@@ -100,6 +102,9 @@ func (l *logs) unreadError() error {
 }
 
 func (l *logs) run(ctx context.Context) error {
+	if l.query.Ingress {
+		return l.requests(ctx)
+	}
 	l.order.tell = l.tell
 	if err := l.chooseBoot(); err != nil {
 		return err

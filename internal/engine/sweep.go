@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/network/names"
@@ -45,31 +46,22 @@ type leftover struct {
 }
 
 func (e *Engine) leftovers() []leftover {
-	return slices.Concat(e.directories(), e.runtimes(), e.namesLeft(), e.ingressLeft())
+	return slices.Concat(e.directories(), e.runtimes(), e.served())
 }
 
-// ingressLeft is the control group of a process for ingress that was killed,
-// and that nobody needs any more.
-func (e *Engine) ingressLeft() []leftover {
-	g := ingress.Group(e.Paths, e.cgroups)
-	if !g.Exists() || ingress.Runs(e.Paths) || ingress.Needed(e.Paths) {
-		return nil
-	}
-	return []leftover{{what: "the cgroup of berth ingress", remove: func(context.Context) (bool, error) {
-		if pids, err := g.Procs(); err != nil || len(pids) > 0 {
-			return false, err // it ends its last requests
+// served is what processes for names and ingress left that nobody needs any
+// more.
+func (e *Engine) served() []leftover {
+	var out []leftover
+	for _, p := range []struct {
+		leftovers func(state.Paths, cgroup.Hierarchies) string
+		sweep     func(state.Paths, cgroup.Hierarchies) (bool, error)
+	}{{names.Leftovers, names.Sweep}, {ingress.Leftovers, ingress.Sweep}} {
+		if what := p.leftovers(e.Paths, e.cgroups); what != "" {
+			out = append(out, leftover{what: what, remove: func(context.Context) (bool, error) { return p.sweep(e.Paths, e.cgroups) }})
 		}
-		return true, g.Remove()
-	}}}
-}
-
-// namesLeft is what a process for names left that nobody needs any more.
-func (e *Engine) namesLeft() []leftover {
-	what := names.Leftovers(e.Paths, e.cgroups)
-	if what == "" {
-		return nil
 	}
-	return []leftover{{what: what, remove: func(context.Context) (bool, error) { return names.Sweep(e.Paths, e.cgroups) }}}
+	return out
 }
 
 // directories are containers half made and half removed.

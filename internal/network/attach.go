@@ -215,22 +215,15 @@ func (a *attachment) activate(k Link) error {
 	return nil
 }
 
-// opposite sets up the host's side of a link to a guest alone.
+// opposite sets up the host's side of a link to a guest alone. Nothing but the
+// guest is on it, whatever the prefixes say: they may be those of another link of
+// the host, as they are where guests share the host's address.
 func (a *attachment) opposite(k Link) error {
-	err := errors.Join(LocalRoutes(k.Host), a.host.SetAddresses(k.Host, k.HostAddresses), a.host.Up(k.Host))
+	err := errors.Join(LocalRoutes(k.Host), a.host.SetOwnAddresses(k.Host, k.HostAddresses), a.host.Up(k.Host))
 	for _, p := range k.Addresses {
-		if err == nil && !covered(k.HostAddresses, p.Addr()) {
+		if err == nil {
 			err = a.host.SetRoute(k.Host, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
 		}
 	}
 	return err
-}
-
-func covered(prefixes []netip.Prefix, a netip.Addr) bool {
-	for _, p := range prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

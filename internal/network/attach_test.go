@@ -249,6 +249,34 @@ func TestAttachKinds(t *testing.T) {
 	m.clean(before)
 }
 
+// TestAttachOpposite: guests that share the host's address, with a prefix that
+// another link of the host has too, are reached each by its own link.
+func TestAttachOpposite(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.in(m.netns, "ip link add lan type veth peer name far; ip link set far up; ip addr add 10.7.0.200/24 dev lan; ip link set lan up")
+	before, routes := m.links(), m.in(m.netns, "ip route show 10.7.0.0/24")
+	for name, last := range map[container.Name]string{"a": "2/24", "b": "3/32"} {
+		guest := netns(t)
+		must(t, m.attach(Lease{Name: name, Links: []Link{{Kind: Point, Host: "ve-" + string(name), Guest: "eth0", MAC: MAC("02:00:00:00:02:0" + last[:1]),
+			HostAddresses: prefixes("10.7.0.1/24", "fd07::1/64"), Addresses: prefixes("10.7.0."+last, "fd07::"+last[:1]+"/128"), Gateways: addrs("10.7.0.1", "fd07::1")}}}, guest))
+		for _, host := range []string{"10.7.0.1", "fd07::1"} {
+			m.has(guest, "timeout 5 bash -c ': </dev/tcp/"+host+"/9' 2>&1 || true", "Connection refused")
+		}
+		for _, address := range []string{"10.7.0." + last[:1], "fd07::" + last[:1]} {
+			m.has(m.netns, "ip route get "+address, "dev ve-"+string(name)+" ")
+			m.has(m.netns, "timeout 5 bash -c ': </dev/tcp/"+address+"/9' 2>&1 || true", "Connection refused")
+		}
+		m.has(m.netns, "ip addr show ve-"+string(name), "10.7.0.1/24", "fd07::1/64")
+	}
+	if now := m.in(m.netns, "ip route show 10.7.0.0/24"); now != routes {
+		t.Errorf("routes of the host are %s, not %s", now, routes)
+	}
+	m.detach("a")
+	m.detach("b")
+	m.clean(before)
+}
+
 // TestNamesOfOthers: interfaces that are somebody else's keep their names.
 func TestNamesOfOthers(t *testing.T) {
 	t.Parallel()

@@ -62,7 +62,10 @@ func specs() map[string]func(*container.Spec) {
 		"opposite": func(s *spec) {
 			s.HostAddress, s.LocalAddress, s.HostAddress6, s.LocalAddress6 = "10.9.0.1", "10.9.0.2/24", "fd09::1", "fd09::2"
 		},
-		"bridge": func(s *spec) { s.HostBridge, s.HostAddress, s.LocalAddress = "br0", "10.9.0.1", "10.9.0.2/24" },
+		"opposite-prefix": func(s *spec) {
+			s.HostAddress, s.LocalAddress, s.HostAddress6, s.LocalAddress6 = "10.9.0.1/24", "10.9.0.2", "fd09::1/64", "fd09::2/64"
+		},
+		"bridge": func(s *spec) { s.HostBridge, s.HostAddress, s.LocalAddress = "br0", "10.9.0.1/24", "10.9.0.2/24" },
 		"dhcp":   func(s *spec) { s.HostBridge = "br0" },
 		"several": func(s *spec) {
 			s.HostBridge, s.LocalAddress, s.Networks = "br0", "10.9.0.2/24", []string{"back", "four"}

@@ -52,8 +52,8 @@ func (r Rules) Update(ctx context.Context, was, is Lease) error {
 	return r.settle(ctx, empty)
 }
 
-// broken reports whether tables that there have to be are gone or of another
-// version.
+// broken reports whether tables that there have to be are gone, of another
+// version, or not as the leases say.
 func (r Rules) broken() (bool, error) {
 	leases, err := r.Leases()
 	if err != nil || !slices.ContainsFunc(leases, func(l Lease) bool { return len(l.guest().Links) > 0 }) {

@@ -72,6 +72,12 @@ func TestRules(t *testing.T) {
 		if traffic, err := r.Traffic(more); err != nil || len(traffic) != 2 || traffic[0].In.Packets != 0 {
 			return fmt.Errorf("%+v, %v", traffic, err)
 		}
+		if err := exec.Command("nft", "flush", "table", "inet", r.Instance).Run(); err != nil {
+			return err
+		}
+		if err := errors.Join(mends(true), mends(false)); err != nil {
+			return err
+		}
 		if err := exec.Command("nft", "flush", "ruleset").Run(); err != nil {
 			return err
 		}

@@ -65,21 +65,29 @@ func Change(ctx context.Context, paths state.Paths, n Network) error {
 	})
 }
 
-// Broken reports whether somebody has taken away the rules of guests that run, as
-// "nft flush ruleset" does. It may be wrong while another process attaches one.
-func Broken(paths state.Paths) (bool, error) { return rulesOf(paths).broken() }
+// Broken reports whether somebody has taken away rules of guests that run, or a
+// part of them, as "nft flush ruleset" does.
+func Broken(ctx context.Context, paths state.Paths) (bool, error) {
+	return ifBroken(ctx, paths, rulesOf(paths).broken)
+}
 
 // Mend makes rules anew that somebody has taken away, and reports whether that
 // was so.
 func Mend(ctx context.Context, paths state.Paths) (mended bool, err error) {
-	if broken, err := Broken(paths); err != nil || !broken {
+	return ifBroken(ctx, paths, rulesOf(paths).mend)
+}
+
+// ifBroken calls f with the lock if rules seem to be gone: another process may
+// just have been changing them.
+func ifBroken(ctx context.Context, paths state.Paths, f func() (bool, error)) (was bool, err error) {
+	if broken, err := rulesOf(paths).broken(); err != nil || !broken {
 		return false, err
 	}
 	err = locked(ctx, paths, func() error {
-		mended, err = rulesOf(paths).mend()
+		was, err = f()
 		return err
 	})
-	return mended, err
+	return was, err
 }
 
 // PortTraffic counts what went through the ports of a running guest.

@@ -77,6 +77,13 @@ func TestIngress(t *testing.T) {
 	eventually(t, l, "another process takes over", func() bool { return l.ingress() != pid })
 	l.has(get("https://one.example.com/"), "I am one,")
 
+	l.has(l.out("doctor"), "ingress: berth ingress runs")
+	l.has(l.out("logs", "--ingress", "three"), " GET https://three.example.com/ 200, ", " bytes, ")
+	l.has(l.out("logs", "--ingress", "--json", "-n", "1", "one"), `"source":"ingress"`, `"request":{`, `"proto":"HTTP/2.0"`)
+	if text := l.out("logs", "--ingress", "three"); strings.Contains(text, "one.example.com") {
+		t.Errorf("of another guest: %s", text)
+	}
+
 	l.run("stop", "two")
 	eventually(t, l, "two.example.com is nobody's", func() bool { return strings.Contains(get("http://two.example.com/"), "404") })
 	l.has(l.read(filepath.Join(l.root, "var/log/berth/ingress/access.log")), `"container":"three"`, `"host":"x.two.example.com"`)

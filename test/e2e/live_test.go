@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/berth-containers/berth/internal/state"
 )
 
 // TestNetworkLive changes the network of guests that run.
@@ -52,8 +54,17 @@ func TestNetworkLive(t *testing.T) {
 	m.seenAs(two, four, 80, "")
 	m.has(m.out("network", "show", "front"), "isolated", "true")
 
-	m.host("nft flush ruleset") // as the reload of a firewall may do
-	m.until("ports are back", func() bool { _, err := m.others["near"].ask("tcp", hostNear[0], 8002); return err == nil })
+	back := func() bool { _, err := m.others["near"].ask("tcp", hostNear[0], 8002); return err == nil }
+	instance := state.Paths{Root: m.root}.Instance()
+	for _, ruin := range []string{"flush ruleset", "flush table inet " + instance} { // as the reload of a firewall may do
+		m.host("nft " + ruin)
+		m.until("ports are back after "+ruin, back)
+	}
+	m.host("nft flush map inet " + instance + " all4") // of which nobody is told
+	is(t, "the port", back(), false)
+	m.has(m.fails(1, "doctor").out, "somebody has removed rules of berth", "berth doctor --fix")
+	m.run("doctor", "--fix")
+	is(t, "the port", back(), true)
 	m.seenAs(two, four, 80, "")
 	is(t, "the guests", leaders(), before)
 

@@ -80,7 +80,7 @@ func newMatrix(l *lan) *matrix {
 		if g.kind == "point" {
 			g.keys += fmt.Sprintf(", hostAddress: 10.7.%[1]d.1, localAddress: 10.7.%[1]d.2, hostAddress6: 'fd07:%[1]d::1', localAddress6: 'fd07:%[1]d::2'", i)
 			if g.networkd { // the same with a prefix
-				g.keys = strings.NewReplacer(".2,", ".2/24,", "::2'", "::2/64'").Replace(g.keys)
+				g.keys = strings.NewReplacer(".1,", ".1/24,", ".2,", ".2/24,", "::1'", "::1/64'", "::2'", "::2/64'").Replace(g.keys)
 			}
 		}
 		m.guests = append(m.guests, g)

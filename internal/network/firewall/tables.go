@@ -50,21 +50,6 @@ func (t Tables) Rebuild() (empty bool, err error) {
 	return t.rebuild(conn)
 }
 
-// Intact reports whether the tables are there, with the chains of this
-// version.
-func (t Tables) Intact() (bool, error) {
-	conn, err := dial()
-	if err != nil {
-		return false, err
-	}
-	defer closing(conn)
-	err = t.find(conn)
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // find looks for the tables of this version. The error is ENOENT where one is
 // not there.
 func (t Tables) find(conn *nftables.Conn) error {
@@ -143,10 +128,13 @@ func (t Tables) change(conn *nftables.Conn, was, is Rules) (empty bool, err erro
 
 // difference are the elements of a that are not in b. Both are sorted.
 func difference(a, b []element) []element {
-	return slices.DeleteFunc(slices.Clone(a), func(e element) bool {
-		_, found := slices.BinarySearchFunc(b, e, compare)
-		return found
-	})
+	return slices.DeleteFunc(slices.Clone(a), func(e element) bool { return contains(b, e) })
+}
+
+// contains reports whether e is one of sorted elements.
+func contains(sorted []element, e element) bool {
+	_, found := slices.BinarySearchFunc(sorted, e, compare)
+	return found
 }
 
 // The most elements that a message has: its attributes are shorter than 64 KiB.

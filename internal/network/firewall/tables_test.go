@@ -147,6 +147,7 @@ func TestChanges(t *testing.T) {
 			w.clean(t, "")
 			continue
 		}
+		w.intact(t, fmt.Sprintf("step %d", step), true)
 		got := w.content()
 		w.rebuild()
 		w.same(t, fmt.Sprintf("step %d, with %d guests, made anew", step, len(here)), got)
@@ -223,19 +224,44 @@ func TestRuined(t *testing.T) {
 	want := w.content()
 	for _, ruin := range []string{"flush ruleset", "delete table bridge " + w.Instance, "delete table inet " + w.Instance,
 		"delete set inet " + w.Instance + " " + links, "flush map inet " + w.Instance + " all4"} {
+		w.intact(t, "before "+ruin, true)
 		w.host.run("nft", ruin)
-		var intact bool
-		var err error
-		w.host.do(func() { intact, err = w.Tables.Intact() })
-		if err != nil || intact && !strings.HasPrefix(ruin, "flush map") {
-			t.Errorf("%s: intact: %v, %v", ruin, intact, err)
-		}
+		w.intact(t, ruin, false)
 		g := all.Guests[3]
 		less := Guest{Links: g.Links}
 		w.now = Rules{all.Networks, slices.Concat(all.Guests[:3], []Guest{less}, all.Guests[4:])}
 		w.update(Rules{Guests: []Guest{g}}, Rules{Guests: []Guest{less}})
 		w.now = all
 		w.update(Rules{Guests: []Guest{less}}, Rules{Guests: []Guest{g}})
+		w.same(t, ruin, want)
+	}
+}
+
+// intact wants the tables to be as they were left, or not.
+func (w *world) intact(t *testing.T, when string, want bool) {
+	t.Helper()
+	var got bool
+	var err error
+	w.host.do(func() { got, err = w.Tables.Intact() })
+	if err != nil || got != want {
+		t.Errorf("%s: intact: %v, %v", when, got, err)
+	}
+}
+
+// TestIncomplete has others take away a part of what is in the tables, of which
+// a change would notice nothing.
+func TestIncomplete(t *testing.T) {
+	t.Parallel()
+	w := bare(t)
+	w.now = some(10)
+	w.update(Rules{}, w.now)
+	want := w.content()
+	for _, ruin := range []string{"flush table inet " + w.Instance, "flush table bridge " + w.Instance, "flush chain inet " + w.Instance + " ports-in",
+		"flush set bridge " + w.Instance + " macs", "add element inet " + w.Instance + " all4 { tcp . 9 : 10.0.0.2 . 9 }"} {
+		w.host.run("nft", ruin)
+		w.intact(t, ruin, false)
+		w.rebuild()
+		w.intact(t, "after "+ruin, true)
 		w.same(t, ruin, want)
 	}
 }

@@ -16,35 +16,17 @@ import (
 // maxAccess is how long the access log grows before it becomes access.log.1.
 const maxAccess = 8 << 20
 
-// entry is a line of the access log.
-type entry struct {
-	Time      time.Time      `json:"time"` // of the request
-	Container container.Name `json:"container,omitempty"`
-	Client    string         `json:"client"` // its address
-	Host      string         `json:"host"`
-	Scheme    string         `json:"scheme"`
-	Proto     string         `json:"proto"`
-	Method    string         `json:"method"`
-	URI       string         `json:"uri"`
-	Status    int            `json:"status"` // 499: the client left before there was an answer
-	Bytes     int64          `json:"bytes"`  // of the answer's body
-	Seconds   float64        `json:"seconds"`
-	Referer   string         `json:"referer,omitempty"`
-	UserAgent string         `json:"userAgent,omitempty"`
-	Error     string         `json:"error,omitempty"`
-}
-
 // statusLeft is what the access log has for a client that did not wait.
 const statusLeft = 499
 
 // entry tells of x when it is over.
-func (x *exchange) entry() entry {
+func (x *exchange) entry() container.Request {
 	r := x.request
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		client = r.RemoteAddr
 	}
-	e := entry{
+	e := container.Request{
 		Time: x.begun, Client: client, Host: r.Host, Scheme: scheme(r), Proto: r.Proto, Method: r.Method, URI: r.RequestURI,
 		Status: x.status, Bytes: x.written, Seconds: time.Since(x.begun).Seconds(),
 		Referer: r.Referer(), UserAgent: r.UserAgent(), Error: x.failure,
@@ -58,7 +40,7 @@ func (x *exchange) entry() entry {
 	return e
 }
 
-// accessLog is a file of entries, one JSON object a line.
+// accessLog is a file of requests, one JSON object a line.
 type accessLog struct {
 	path string
 
@@ -89,9 +71,9 @@ func (l *accessLog) open() error {
 	return nil
 }
 
-// add writes an entry. That it cannot be written hinders no request; it is
+// add writes a line. That it cannot be written hinders no request; it is
 // said once until it goes again.
-func (l *accessLog) add(e entry) {
+func (l *accessLog) add(e container.Request) {
 	line, err := json.Marshal(e)
 	l.mu.Lock()
 	defer l.mu.Unlock()

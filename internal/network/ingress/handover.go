@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-containers/berth/internal/network/serving"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -50,7 +51,7 @@ func (in inherited) tell() error {
 // nothing.
 func inherit(word string) (in inherited, err error) {
 	if word == "" {
-		in.ready = func() error { return tellSystemd("READY=1") }
+		in.ready = func() error { return serving.TellSystemd("READY=1") }
 		return in, nil
 	}
 	for fd := fdLock; fd <= fdHTTPS; fd++ {
@@ -59,7 +60,7 @@ func inherit(word string) (in inherited, err error) {
 	in.lock = state.Inherited(os.NewFile(fdLock, "lock"))
 	pipe := os.NewFile(fdReady, "ready")
 	in.ready = func() error {
-		if err := tellSystemd(fmt.Sprintf("MAINPID=%d\nREADY=1", os.Getpid())); err != nil {
+		if err := serving.TellSystemd(fmt.Sprintf("MAINPID=%d\nREADY=1", os.Getpid())); err != nil {
 			return err
 		}
 		_, err := pipe.WriteString("ready")
@@ -144,18 +145,4 @@ func duplicate(l *net.TCPListener) (f *os.File, err error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "listener"), nil
-}
-
-// tellSystemd sends a message of sd_notify(3), where systemd wants any.
-func tellSystemd(message string) error {
-	path := os.Getenv("NOTIFY_SOCKET")
-	if path == "" {
-		return nil
-	}
-	c, err := net.Dial("unixgram", path)
-	if err != nil {
-		return err
-	}
-	_, err = c.Write([]byte(message))
-	return errors.Join(err, c.Close())
 }

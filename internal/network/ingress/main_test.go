@@ -184,16 +184,16 @@ func (w *world) raw(t *testing.T, request string) *http.Response {
 }
 
 // entries are the lines of the access log.
-func (w *world) entries(t *testing.T, n int) []entry {
+func (w *world) entries(t *testing.T, n int) []container.Request {
 	t.Helper()
-	var out []entry
+	var out []container.Request
 	eventually(t, fmt.Sprintf("the access log has %d lines", n), func() bool {
 		out = nil
 		f, err := os.Open(w.paths.IngressLog())
 		must(t, err)
 		defer f.Close()
 		for lines := bufio.NewScanner(f); lines.Scan(); {
-			var e entry
+			var e container.Request
 			must(t, json.Unmarshal(lines.Bytes(), &e))
 			out = append(out, e)
 		}

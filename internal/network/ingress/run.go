@@ -13,6 +13,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/serving"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -55,7 +56,7 @@ func run(ctx context.Context, o Options) error {
 				return err
 			}
 		}
-		if err := sign(lock); err != nil {
+		if err := serving.Sign(lock); err != nil {
 			return errors.Join(err, lock.Unlock())
 		}
 		taken, err := answer(ctx, o, lock, in)

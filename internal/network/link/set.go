@@ -84,14 +84,24 @@ func (n *Namespace) up(l netlink.Link) error {
 // SetAddresses gives the interface these addresses, beside those that it has.
 // They can be used at once.
 func (n *Namespace) SetAddresses(name string, addresses []netip.Prefix) error {
+	return n.setAddresses(name, addresses, 0)
+}
+
+// SetOwnAddresses does the same, but makes no routes to what else there is in
+// the prefixes.
+func (n *Namespace) SetOwnAddresses(name string, addresses []netip.Prefix) error {
+	return n.setAddresses(name, addresses, unix.IFA_F_NOPREFIXROUTE)
+}
+
+func (n *Namespace) setAddresses(name string, addresses []netip.Prefix, flags int) error {
 	l, err := n.find(name)
 	if err != nil {
 		return err
 	}
 	for _, p := range addresses {
-		a := &netlink.Addr{IPNet: ipNet(p)}
+		a := &netlink.Addr{IPNet: ipNet(p), Flags: flags}
 		if p.Addr().Is6() {
-			a.Flags = unix.IFA_F_NODAD
+			a.Flags |= unix.IFA_F_NODAD
 		}
 		if err := n.handle.AddrReplace(l, a); err != nil {
 			return fmt.Errorf("give %s the address %v: %w", name, p, err)

@@ -9,13 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/internal/cgroup"
-	"github.com/berth-containers/berth/internal/process"
+	"github.com/berth-containers/berth/internal/network/serving"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -23,11 +23,13 @@ import (
 // ended when another takes its place.
 const startLimit = 10 * time.Second
 
-// Group is the control group of the process where systemd keeps it not: beside
-// those of containers, since it is none.
-func Group(paths state.Paths, h cgroup.Hierarchies) cgroup.Group {
-	return h.Group(paths.Instance() + "-names")
+// serverOf is the process that serves names.
+func serverOf(paths state.Paths) serving.Process {
+	return serving.Process{Purpose: "names", Paths: paths, Lock: lockFile(paths), Needed: func() bool { return Needed(paths) }, MostPause: mostPause}
 }
+
+// mostPause is short: guests find nothing meanwhile.
+const mostPause = 50 * time.Millisecond
 
 // Ensure has a process serve the instance, unless one does already or no lease
 // needs it, and returns when it serves. The process runs program, in a session
@@ -47,31 +49,24 @@ func Ensure(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, progra
 	if !Needed(paths) {
 		return nil
 	}
-	if err := start(ctx, paths, Group(paths, h), program, lock); err != nil {
+	if err := start(ctx, paths, h, program, lock); err != nil {
 		return fmt.Errorf("start berth names: %w", err)
 	}
 	return nil
 }
 
 // start starts the process, with the lock, and waits for its word.
-func start(ctx context.Context, paths state.Paths, g cgroup.Group, program string, lock *state.Lock) error {
+func start(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, program string, lock *state.Lock) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	cmd := exec.Command(program, "--root", paths.Root, "names", "--inherited")
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{w, lock.File()} // Inherited has their numbers
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err = g.Create(); err == nil {
-		err = g.Start(cmd)
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
+	if err := errors.Join(serverOf(paths).Start(h, cmd), w.Close()); err != nil {
 		return err
 	}
-	go cmd.Wait() // it must not stay a zombie while this process lives
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) })
@@ -101,7 +96,7 @@ func Run(ctx context.Context, o Options, h cgroup.Hierarchies, inherited bool) e
 	lock, err := takeOver(ctx, o.Paths)
 	for err == nil {
 		again := false
-		again, err = serve(ctx, o, lock, once(notifySystemd), Group(o.Paths, h).Remove) // of one before
+		again, err = serve(ctx, o, lock, sync.OnceFunc(notifySystemd), serverOf(o.Paths).Group(h).Remove) // of one before
 		if err != nil || !again {
 			return err
 		}
@@ -124,9 +119,7 @@ func runInherited(ctx context.Context, o Options, h cgroup.Hierarchies) error {
 		_, _ = io.WriteString(report, readyWord) // whoever waited may be gone
 		_ = report.Close()
 	}
-	again, err := serve(ctx, o, lock, once(ready), func() error {
-		return errors.Join(h.Group("").Join(0), Group(o.Paths, h).Remove())
-	})
+	again, err := serve(ctx, o, lock, sync.OnceFunc(ready), func() error { return serverOf(o.Paths).Leave(h) })
 	if err != nil || !again {
 		return err
 	}
@@ -139,12 +132,10 @@ func takeOver(ctx context.Context, paths state.Paths) (*state.Lock, error) {
 	if !errors.Is(err, state.ErrLocked) {
 		return lock, err
 	}
-	if st, err := ReadStatus(paths); err == nil && st.PID != 0 {
-		if p, err := process.OpenStarted(st.PID, st.Started); err == nil {
-			err = p.Signal(unix.SIGTERM)
-			if err = errors.Join(err, p.Close()); err != nil {
-				return nil, err
-			}
+	if server, err := serverOf(paths).Open(); err == nil {
+		err = server.Signal(unix.SIGTERM)
+		if err = errors.Join(err, server.Close()); err != nil {
+			return nil, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)

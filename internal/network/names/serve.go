@@ -13,6 +13,7 @@ import (
 	"github.com/berth-containers/berth/internal/network/dns"
 	"github.com/berth-containers/berth/internal/network/hosts"
 	"github.com/berth-containers/berth/internal/network/loopback"
+	"github.com/berth-containers/berth/internal/network/serving"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -23,7 +24,9 @@ var ErrEnded = errors.New("asked to end")
 // lock back. It reports whether a lease has come since: who brought it may have
 // seen that the lock was held. When ctx ends, it returns ErrEnded.
 func serve(ctx context.Context, o Options, lock *state.Lock, ready func(), leave func() error) (again bool, err error) {
-	err = serveLocked(ctx, o, ready)
+	if err = serving.Sign(lock); err == nil {
+		err = serveLocked(ctx, o, ready)
+	}
 	if err == nil {
 		err = leave()
 	}

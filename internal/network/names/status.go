@@ -6,14 +6,12 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
 )
 
 // Status is what the process says of itself, in a file.
 type Status struct {
-	PID     int    `json:"pid"`
-	Started uint64 `json:"started"` // see process.StartTime
+	PID int `json:"pid"`
 	// Problems are for people: what of its work it cannot do now.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -25,7 +23,7 @@ func statusFile(paths state.Paths) string { return filepath.Join(paths.Runtime()
 func lockFile(paths state.Paths) string { return filepath.Join(paths.Locks(), ".names") }
 
 // Runs reports whether the process serves an instance, or is about to.
-func Runs(paths state.Paths) bool { return state.Held(lockFile(paths)) }
+func Runs(paths state.Paths) bool { return serverOf(paths).Runs() }
 
 // ReadStatus is what the process says of itself. Where none has, it is empty; it
 // is what a former one said where Runs says that there is none.
@@ -39,9 +37,5 @@ func ReadStatus(paths state.Paths) (Status, error) {
 }
 
 func writeStatus(paths state.Paths, problems []string) error {
-	start, err := process.StartTime(os.Getpid())
-	if err != nil {
-		return err
-	}
-	return state.WriteRuntimeJSON(statusFile(paths), Status{PID: os.Getpid(), Started: start, Problems: problems})
+	return state.WriteRuntimeJSON(statusFile(paths), Status{PID: os.Getpid(), Problems: problems})
 }

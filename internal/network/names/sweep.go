@@ -22,7 +22,7 @@ func Leftovers(paths state.Paths, h cgroup.Hierarchies) string {
 	if _, err := os.Stat(statusFile(paths)); err == nil {
 		return statusFile(paths)
 	}
-	if Group(paths, h).Exists() {
+	if serverOf(paths).Group(h).Exists() {
 		return "the cgroup of berth names"
 	}
 	return ""
@@ -40,5 +40,5 @@ func Sweep(paths state.Paths, h cgroup.Hierarchies) (bool, error) {
 		return false, lock.Unlock()
 	}
 	file := hosts.File{Path: HostsFile(paths), Owner: paths.Instance()}
-	return true, errors.Join(file.Set(nil), state.RemoveFile(statusFile(paths)), Group(paths, h).Remove(), lock.Unlock())
+	return true, errors.Join(file.Set(nil), state.RemoveFile(statusFile(paths)), serverOf(paths).Group(h).Remove(), lock.Unlock())
 }

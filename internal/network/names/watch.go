@@ -45,10 +45,11 @@ func watchLinks(ctx context.Context, changed chan<- struct{}) error {
 	return watchKernel(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_LINK, func(uint16) bool { return true }, changed)
 }
 
-// watchRules does the same for tables of nftables that are taken away.
+// watchRules does the same for tables and rules of nftables that are taken away:
+// berth itself takes rules away with their tables only.
 func watchRules(ctx context.Context, changed chan<- struct{}) error {
-	const gone = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_DELTABLE
-	return watchKernel(ctx, unix.NETLINK_NETFILTER, 1<<(unix.NFNLGRP_NFTABLES-1), func(kind uint16) bool { return kind == gone }, changed)
+	const table, rule = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_DELTABLE, unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_DELRULE
+	return watchKernel(ctx, unix.NETLINK_NETFILTER, 1<<(unix.NFNLGRP_NFTABLES-1), func(kind uint16) bool { return kind == table || kind == rule }, changed)
 }
 
 // watchKernel sends a word to changed for messages of those kinds to groups of
