@@ -10,6 +10,8 @@ import (
 	"github.com/berth-containers/berth/internal/engine"
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/image"
+	"github.com/berth-containers/berth/internal/nix/store"
+	"github.com/berth-containers/berth/internal/nix/transport"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/transfer"
@@ -46,6 +48,18 @@ type (
 	Place = engine.Place
 	// Image is a root file system that containers share.
 	Image = image.Image
+	// PullOptions say how PullStore works.
+	PullOptions = engine.PullOptions
+	// Pulled is what PullStore brought.
+	Pulled = transport.Pulled
+	// PushOptions say how PushStore works.
+	PushOptions = engine.PushOptions
+	// Pushed is what PushStore wrote.
+	Pushed = transport.Pushed
+	// StorePath is a path in berth's own store of Nix.
+	StorePath = engine.StoreStatus
+	// Collected is what CollectStore removed.
+	Collected = store.Collected
 )
 
 // The ways into a guest.
@@ -213,3 +227,27 @@ func (h *Host) PruneImages(ctx context.Context) ([]Image, error) { return h.engi
 // Each calls f for every item, some at a time, and returns the errors in the
 // order of the items.
 func Each[T any](items []T, f func(T) error) []error { return engine.Each(items, f) }
+
+// PullStore brings store paths, by path or hash, with their closures from a
+// binary cache into berth's own store.
+func (h *Host) PullStore(ctx context.Context, cache string, names []string, o PullOptions) (Pulled, error) {
+	return h.engine.Pull(ctx, cache, names, o)
+}
+
+// PushStore writes store paths, by path, hash or name, with their closures
+// into a binary cache in a directory.
+func (h *Host) PushStore(ctx context.Context, cache string, names []string, o PushOptions) (Pushed, error) {
+	return h.engine.Push(ctx, cache, names, o)
+}
+
+// StorePaths are all store paths in berth's own store.
+func (h *Host) StorePaths() ([]StorePath, error) { return h.engine.StorePaths() }
+
+// RemoveStoreName forgets a name, so that what it kept can be collected.
+func (h *Host) RemoveStoreName(name string) error { return h.engine.RemoveStoreName(name) }
+
+// CollectStore removes the store paths that neither a name nor a container
+// needs.
+func (h *Host) CollectStore(ctx context.Context) (Collected, error) {
+	return h.engine.CollectStore(ctx)
+}

@@ -118,7 +118,7 @@ func (a *app) command() *cobra.Command {
 	a.add(root, groupDeclare, a.planCmd(), a.applyCmd(), a.upCmd(), a.downCmd(), a.createCmd(), a.setCmd(), a.editCmd(), a.showCmd(), a.destroyCmd())
 	a.add(root, groupRun, a.startCmd(), a.stopCmd(), a.restartCmd(), a.terminateCmd(), a.pauseCmd(), a.resumeCmd(), a.lsCmd(), a.statusCmd(), a.waitCmd(), a.whyCmd(), a.portCmd())
 	a.add(root, groupInside, a.execCmd(), a.shellCmd(), a.loginCmd(), a.logsCmd(), a.cpCmd())
-	a.add(root, groupHost, a.imageCmd(), a.networkCmd(), a.ingressCmd(), a.doctorCmd(), a.explainCmd(), a.installCmd(), a.uninstallCmd(), a.schemaCmd(), a.versionCmd())
+	a.add(root, groupHost, a.imageCmd(), a.nixCmd(), a.networkCmd(), a.ingressCmd(), a.doctorCmd(), a.explainCmd(), a.installCmd(), a.uninstallCmd(), a.schemaCmd(), a.versionCmd())
 	for _, c := range root.Commands() {
 		if c.HasSubCommands() {
 			c.Args = unknownCommand

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/nix"
 )
 
 // Settings are the host's own: the file /etc/berth/berth.yaml. It is no
@@ -15,6 +16,7 @@ import (
 type Settings struct {
 	Network NetworkSettings
 	Ingress IngressSettings
+	Nix     NixSettings
 }
 
 // NetworkSettings are about the network that guests are on by default. What is
@@ -29,6 +31,11 @@ type IngressSettings struct {
 	ACMEDirectory string // the URL of an authority's directory (RFC 8555); empty: Let's Encrypt
 	ACMERoot      string // a file with the certificate that the authority's own server is checked by; empty: the host's
 	Email         string // where the authority may write to
+}
+
+// NixSettings are about store paths that come from binary caches.
+type NixSettings struct {
+	TrustedPublicKeys []string // whose signatures count, as "NAME:BASE64"; nil: that of cache.nixos.org
 }
 
 // ParseSettings reads the host's settings, as strictly as a declaration. path
@@ -74,6 +81,7 @@ func settingsFields() []field[Settings] {
 	type (
 		net = NetworkSettings
 		ing = IngressSettings
+		nix = NixSettings
 	)
 	network := object("a map of keys such as subnet", net{}, bothNone,
 		key("bridge", interfaceName(), func(n *net) *string { return &n.Bridge }),
@@ -85,9 +93,14 @@ func settingsFields() []field[Settings] {
 		key("acmeRoot", hostPath(), func(i *ing) *string { return &i.ACMERoot }),
 		key("email", plain("an e-mail address", "@", emailAddress).codec(), func(i *ing) *string { return &i.Email }),
 	)
+	store := object("a map of keys such as trustedPublicKeys", nix{}, nil,
+		key("trustedPublicKeys", listOf("a list of public keys", plain("a public key", "", publicKey).codec(), itself),
+			func(n *nix) *[]string { return &n.TrustedPublicKeys }),
+	)
 	return []field[Settings]{
 		key("network", network, func(s *Settings) *net { return &s.Network }),
 		key("ingress", ingress, func(s *Settings) *ing { return &s.Ingress }),
+		key("nix", store, func(s *Settings) *nix { return &s.Nix }),
 	}
 }
 
@@ -96,6 +109,11 @@ func bothNone(_ *reader, _ path, n *NetworkSettings) error {
 		return hinted{errors.New("the default network would have no addresses at all"), "leave out subnet or subnet6"}
 	}
 	return nil
+}
+
+func publicKey(s string) (string, error) {
+	_, err := nix.ParseKeys([]string{s})
+	return s, err
 }
 
 func directoryURL(s string) (string, error) {

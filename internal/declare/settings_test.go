@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/nix"
 )
 
 func TestParseSettings(t *testing.T) {
@@ -25,6 +26,7 @@ func TestParseSettings(t *testing.T) {
 			Settings{Network: NetworkSettings{Bridge: "br7", Subnet: prefix("10.9.0.0/16"), Subnet6: container.Subnet{None: true}}}},
 		{"ingress: { acmeDirectory: https://ca.example/dir, acmeRoot: /etc/ca.pem, email: me@example.org }",
 			Settings{Ingress: IngressSettings{ACMEDirectory: "https://ca.example/dir", ACMERoot: "/etc/ca.pem", Email: "me@example.org"}}},
+		{"nix: { trustedPublicKeys: ['" + nix.NixOSKey + "'] }", Settings{Nix: NixSettings{TrustedPublicKeys: []string{nix.NixOSKey}}}},
 	} {
 		got, err := ParseSettings(strings.NewReader(c.text), "berth.yaml")
 		if diff := cmp.Diff(c.want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); err != nil || diff != "" {
@@ -44,8 +46,9 @@ func TestParseSettingsProblems(t *testing.T) {
 		"network: { subnets: none }":                 "berth.yaml:1:12: network.subnets: unknown key; did you mean \"subnet\"?\n",
 		"network: {}\nnetwork: {}":                   "berth.yaml:2:1: network: this key is already given in line 1\nhint: keep one of the two",
 		"ingress: { email: me, acmeDirectory: 'x' }": "berth.yaml:1:19: ingress.email: \"me\" is not an e-mail address such as admin@example.com\n",
-		"[]": "berth.yaml:1:1: expected a map with keys such as network, got a list\n",
-		"{":  "berth.yaml:2:1: a value is expected here",
+		"nix: { trustedPublicKeys: [a:b] }":          "berth.yaml:1:28: nix.trustedPublicKeys[0]: \"a:b\" is not a public key such as " + nix.NixOSKey + "\n",
+		"[]":                                         "berth.yaml:1:1: expected a map with keys such as network, got a list\n",
+		"{":                                          "berth.yaml:2:1: a value is expected here",
 	} {
 		_, err := ParseSettings(strings.NewReader(text), "berth.yaml")
 		got := ""

@@ -16,6 +16,7 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/image"
+	"github.com/berth-containers/berth/internal/nix/store"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
@@ -27,6 +28,7 @@ import (
 type Engine struct {
 	Paths      state.Paths
 	Images     *image.Store
+	Nix        *store.Store
 	Events     container.EventFunc
 	probe      host.Probe
 	supervisor supervisor
@@ -57,6 +59,7 @@ func Open(paths state.Paths, events container.EventFunc) (*Engine, error) {
 	return &Engine{
 		Paths:      paths,
 		Images:     image.Open(paths.Images(), image.Options{Events: events}),
+		Nix:        store.Open(paths.Nix()),
 		Events:     events,
 		probe:      probe,
 		supervisor: keeper,

@@ -34,8 +34,9 @@ func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 	_, err := network.Mend(ctx, e.Paths)
 	errs = append(errs, err)
 	images, err := e.Images.Sweep(ctx)
-	errs = append(errs, err, e.supervisor.RestoreSettings(), e.supervisor.Serve(ctx))
-	return append(done, images...), errors.Join(errs...)
+	store, nixErr := e.Nix.Sweep()
+	errs = append(errs, err, nixErr, e.supervisor.RestoreSettings(), e.supervisor.Serve(ctx))
+	return slices.Concat(done, images, store), errors.Join(errs...)
 }
 
 // leftover is something that nobody owns any more, unless somebody is just

@@ -24,6 +24,9 @@ func (p Paths) Container(n container.Name) string { return filepath.Join(p.Conta
 // Images holds the images.
 func (p Paths) Images() string { return filepath.Join(p.Root, "var/lib/berth/images") }
 
+// Nix holds berth's own store of Nix.
+func (p Paths) Nix() string { return filepath.Join(p.Root, "var/lib/berth/nix") }
+
 // Config holds the host owner's declarations and settings.
 func (p Paths) Config() string { return filepath.Join(p.Root, "etc/berth") }
 

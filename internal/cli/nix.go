@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-containers/berth"
+)
+
+func (a *app) nixCmd() *cobra.Command {
+	c := &cobra.Command{Use: "nix", Short: "Store paths of Nix, in a store of berth's own",
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	c.AddCommand(a.nixPullCmd(), a.nixPushCmd(), a.nixLsCmd(), a.nixRmCmd(), a.nixGCCmd())
+	return c
+}
+
+func (a *app) nixPullCmd() *cobra.Command {
+	var o berth.PullOptions
+	c := &cobra.Command{
+		Use: "pull CACHE PATH|HASH...", Short: "Bring store paths and all they refer to from a binary cache", Args: argsError(cobra.MinimumNArgs(2)),
+		Long: `Bring store paths and all they refer to from a binary cache into berth's own store. CACHE is a URL (https, http, file,
+s3 for buckets that everybody may read) or a directory. Nix need not be on this host. Each path has to be signed by a key that
+is trusted: that of cache.nixos.org, or instead those of nix.trustedPublicKeys in /etc/berth/berth.yaml, and those given here.
+What is there is not fetched again, also after an interrupted pull.`,
+		Example: "  berth nix pull https://cache.nixos.org /nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-net-tools-1.60 --name tools\n  berth nix pull file:///srv/cache 00bgd045z0d4icpbc2yyz4gx48ak44la --trusted-public-key 'cache.example.com-1:KEY'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			p, err := h.PullStore(cmd.Context(), args[0], args[1:], o)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(p)
+			}
+			for _, path := range p.Paths {
+				fmt.Fprintln(a.Out, path)
+			}
+			a.say("%d store paths fetched, %s", p.Fetched, size(p.Bytes))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&o.Name, "name", "", "keep the paths under this name; without, berth nix gc may remove them while no container uses them")
+	c.Flags().StringArrayVar(&o.Keys, "trusted-public-key", nil, "trust signatures of this key, too; may be given more than once")
+	c.Flags().IntVar(&o.Jobs, "jobs", 0, "fetch so many paths at a time (default: the number of processors, at least 4)")
+	return a.jsonFlag(c)
+}
+
+func (a *app) nixPushCmd() *cobra.Command {
+	var o berth.PushOptions
+	c := &cobra.Command{
+		Use: "push CACHE PATH|HASH|NAME...", Short: "Write store paths and all they refer to into a binary cache in a directory", Args: argsError(cobra.MinimumNArgs(2)),
+		Example: "  berth nix push file:///srv/cache tools",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			p, err := h.PushStore(cmd.Context(), args[0], args[1:], o)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(p)
+			}
+			a.say("%d store paths written, %s", p.Written, size(p.Bytes))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&o.Compression, "compression", "zstd", "zstd, xz or none")
+	c.Flags().StringVar(&o.KeyFile, "secret-key-file", "", "sign with the key in this file, too")
+	return a.jsonFlag(c)
+}
+
+func (a *app) nixLsCmd() *cobra.Command {
+	return a.jsonFlag(&cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "List store paths, and the names and containers that keep them", Args: argsError(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			all, err := h.StorePaths()
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(all)
+			}
+			rows := [][]string{{"PATH", "SIZE", "KEPT BY"}}
+			for _, p := range all {
+				rows = append(rows, []string{string(p.Path), size(p.Size), strings.Join(p.Names, " ")})
+			}
+			return table(a.Out, rows)
+		},
+	})
+}
+
+func (a *app) nixRmCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "rm NAME...", Short: "Forget names of store paths, so that gc can remove what they kept", Args: argsError(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			for _, name := range args {
+				if err := h.RemoveStoreName(name); err != nil {
+					return err
+				}
+				a.say("%s: forgotten", name)
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) nixGCCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "gc", Short: "Remove store paths that no name and no container needs", Args: argsError(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			gone, err := h.CollectStore(cmd.Context())
+			for _, p := range gone.Paths {
+				a.say("%s: removed", p)
+			}
+			a.say("%d store paths removed, %s freed", len(gone.Paths), size(gone.Freed))
+			return err
+		},
+	}
+}
