@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -97,7 +98,7 @@ func TestSettings(t *testing.T) {
 	if err != nil || len(d.Containers) != 1 {
 		t.Errorf("%v in\n%s", err, containers)
 	}
-	if set, err := declare.ParseSettings(bytes.NewReader(b), "/etc/berth/berth.yaml"); err != nil || set != (declare.Settings{}) {
+	if set, err := declare.ParseSettings(bytes.NewReader(b), "/etc/berth/berth.yaml"); err != nil || !reflect.DeepEqual(set, declare.Settings{}) {
 		t.Errorf("the file sets %+v, %v", set, err)
 	}
 }
