@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
@@ -20,11 +19,12 @@ type Root struct {
 	Paths []nix.StorePath `json:"paths"`
 }
 
-var rootName = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63}$`)
+const nameRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 // CheckName refuses what cannot be the name of a root.
 func CheckName(name string) error {
-	if rootName.MatchString(name) {
+	odd := strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(nameRunes, r) })
+	if name != "" && len(name) <= 64 && !odd && name[0] != '.' && name[0] != '-' {
 		return nil
 	}
 	return &container.Error{Err: fmt.Errorf("%q cannot be a name for store paths", name), Code: container.CodeUsage,
