@@ -39,7 +39,9 @@ func TestOldKernel(t *testing.T) {
 		}
 	}
 
-	now.run("create", "web", "--image", debian(), "--start")
+	// The owner of each file is changed before the guest's init runs, which on a
+	// busy machine takes a minute.
+	now.run("create", "web", "--image", debian(), "--start", "timeoutStartSec=5min")
 	now.in("web", "echo mine >/root/file; chown 33 /root/file")
 	now.run("stop", "web")
 
