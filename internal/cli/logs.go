@@ -34,7 +34,7 @@ func (a *app) logsCmd() *cobra.Command {
 	var s selection
 	var f logFlags
 	c := &cobra.Command{
-		Use: "logs NAME...", Short: "Show what guests logged: their journals, and what they wrote to their consoles",
+		Use: "logs NAME...", Short: "Show what guests logged, in journals and on consoles, and what the host answered for them",
 		Long: `logs shows what guests logged, the oldest first: the entries of their journals, of running and of stopped guests, and
 what they wrote to their consoles besides. Of the console it leaves out what systemd shows when it starts and stops
 units, since the journal has the same. Guests without a journal have the console alone.

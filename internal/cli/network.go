@@ -13,14 +13,19 @@ import (
 )
 
 func (a *app) networkCmd() *cobra.Command {
-	c := &cobra.Command{Use: "network", Short: "Networks of berth's own"}
+	c := &cobra.Command{
+		Use: "network", Short: "List and show the networks that berth makes for containers",
+		Long: `A network is a bridge of the host with subnets of its own, which berth makes when the first container on it starts. There is
+the default one, for containers with privateNetwork that say no more; those below networks: in a declaration; and one for
+each zone that a container names.`,
+	}
 	c.AddCommand(a.networkLsCmd(), a.networkShowCmd())
 	return c
 }
 
 func (a *app) networkLsCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "ls", Aliases: []string{"list"}, Short: "List networks", Args: argsError(cobra.NoArgs),
+		Use: "ls", Aliases: []string{"list"}, Short: "List networks, with how many containers are on each", Args: argsError(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -149,7 +154,11 @@ func linkWords(l container.LinkStatus) string {
 
 func (a *app) portCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "port NAME", Short: "Show the ports of the host that a container answers", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		Use: "port NAME", Short: "Show the ports of the host that a container answers",
+		Long: `port shows the ports of the host that lead to a container, as forwardPorts says, and where they lead. IN and OUT are what went
+through each to the guest and from it since that started; of what came by [::1] nothing is in them. A port without an
+address answers on all addresses of the host.`,
+		ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
 		RunE: a.onOne(func(_ context.Context, h *berth.Host, n container.Name, _ []string) error {
 			ports, err := h.Ports(n)
 			if err != nil {

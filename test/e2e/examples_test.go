@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,4 +34,41 @@ func TestExampleBridge(t *testing.T) {
 	l.has(l.host("timeout 5 bash -c 'read -r x </dev/tcp/10.100.0.10/22; echo $x'"), "SSH-2.0-OpenSSH")
 	l.file("berth.yaml", "containers: {}\n")
 	l.run("apply", "-f", "berth.yaml", "--prune", "--yes")
+}
+
+// TestExampleWasabi: three containers behind the host by their names, one of
+// them also with ports of the host.
+func TestExampleWasabi(t *testing.T) {
+	l := newLan(t)
+	l.example("wasabi")
+	l.ownImages().run("up")
+	const page = "<h1>It works!</h1>"
+	get := l.web(l.run("ingress", "ca").out).get
+	for _, name := range []string{"wasabi", "sambal", "tabasco"} {
+		host := name + ".example.com/"
+		eventually(t, l, host+" is answered", func() bool { return strings.Contains(get("https://"+host), page) })
+		l.has(get("https://"+host), "HTTP/2.0 200")
+		l.has(get("http://"+host), "308 https://"+host)
+		l.has(l.out("logs", "--ingress", name), " GET https://"+host+" 200, ")
+	}
+	l.has(get("http://other.example.com/"), "404")
+	for _, address := range []string{"127.0.0.1", "::1"} {
+		ask := func(port int, question string) string {
+			return l.host(fmt.Sprintf(`timeout 5 bash -c 'exec 3<>/dev/tcp/%s/%d; printf "%s" >&3; head -c 1000 <&3'`, address, port, question))
+		}
+		l.has(ask(8080, `GET / HTTP/1.0\r\n\r\n`), page)
+		l.has(ask(2222, `nobody\r\n`), "SSH-2.0-OpenSSH")
+	}
+	l.has(l.out("port", "wasabi"), "2222/tcp", "8080/tcp")
+	l.in("wasabi", "echo kept >/var/log/httpd/log")
+	l.run("restart", "wasabi")
+	is(t, "a log that outlives the guest", l.in("wasabi", "cat /var/log/httpd/log"), "kept")
+	is(t, "the same on the host", strings.TrimSpace(l.read(filepath.Join(l.work, "wasabiData/log"))), "kept")
+	for _, name := range []string{"wasabi", "sambal", "tabasco"} {
+		l.has(l.run("apply", "-f", "berth.yaml").err, name+": nothing to do")
+	}
+	l.run("down")
+	l.file("berth.yaml", "containers: {}\n")
+	l.run("apply", "-f", "berth.yaml", "--prune", "--yes")
+	l.awaitIngress()
 }

@@ -88,7 +88,14 @@ func TestIngress(t *testing.T) {
 	eventually(t, l, "two.example.com is nobody's", func() bool { return strings.Contains(get("http://two.example.com/"), "404") })
 	l.has(l.read(filepath.Join(l.root, "var/log/berth/ingress/access.log")), `"container":"three"`, `"host":"x.two.example.com"`)
 	l.run("stop", "--all")
-	eventually(t, l, "the process ends", func() bool {
+	l.awaitIngress()
+}
+
+// awaitIngress waits until the process that answers HTTP has ended, which no
+// guest needs any more.
+func (l *lan) awaitIngress() {
+	l.Helper()
+	l.until("berth ingress has ended", func() bool {
 		return !slices.ContainsFunc(processes(l.root), func(p string) bool { return strings.Contains(p, "ingress serve") })
 	})
 }

@@ -165,7 +165,9 @@ func filters() []chain {
 			and(tcp(), is(toPort(), port(dnsPort)...), accept()),
 		}},
 		{name: "refuse", rules: []match{
-			// Where packets on bridges are shown here, resets go out untranslated.
+			// Where packets on bridges are shown here, resets go out untranslated. The
+			// ICMPv6 error comes while the guest's socket still sends, and is not
+			// listened to (LockDroppedIcmps): it counts after the next try, 1 s later.
 			and(translated(), match{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}}),
 			and(tcp(), match{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}),
 			{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}},

@@ -30,9 +30,9 @@ RestartSec=100ms
 SuccessExitStatus=143
 LimitNOFILE=65536
 NoNewPrivileges=yes
-# Ports below 1024, binding to bridges, rules of nftables that somebody has
-# removed, and a file that is root's.
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_NET_RAW CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
+# Rules of nftables that somebody has removed, which it is told of and makes
+# anew; ports below 1024; and a file that is root's.
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
 ProtectSystem=strict
 # Names for the host are in /etc/hosts where systemd-resolved does not run.
 ReadWritePaths=/etc ` + writes + `
