@@ -1,0 +1,3 @@
+//go:build managers
+
+package managers
