@@ -178,10 +178,17 @@ func (g Group) Remove() error {
 
 // removeGroups removes a directory with those below it. Most have none, and to
 // look for them takes longer than to remove it. A group whose last process has
-// just ended is busy for a moment, which is waited for until end.
+// just ended is busy for a moment, which is waited for until end. Where groups
+// are read-only, as for units with ProtectControlGroups=, the kernel says just
+// that of one that is not there.
 func removeGroups(dir string, end time.Time) error {
 	for pause := time.Millisecond; ; pause *= 2 {
 		err := unix.Rmdir(dir)
+		if err == unix.EROFS {
+			if _, found := os.Lstat(dir); errors.Is(found, fs.ErrNotExist) {
+				return nil
+			}
+		}
 		if err == nil || err == unix.ENOENT {
 			return nil
 		}

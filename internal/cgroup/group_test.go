@@ -167,6 +167,35 @@ func TestCreateAndRemove(t *testing.T) {
 	must(t, g.Kill(limit))
 }
 
+// TestRemoveReadOnly: where groups are read-only, one that is not there is
+// removed, and one that is there is not.
+func TestRemoveReadOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "there"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var absent, there error
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // the thread, and with it the mount, ends with the goroutine
+		absent = errors.Join(unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+			unix.Mount(dir, dir, "", unix.MS_BIND, ""), unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+		if absent == nil {
+			absent = removeGroups(filepath.Join(dir, "absent"), time.Now())
+			there = removeGroups(filepath.Join(dir, "there"), time.Now())
+		}
+	}()
+	<-done
+	if absent != nil {
+		t.Error(absent)
+	}
+	if !errors.Is(there, unix.EROFS) {
+		t.Errorf("a group that is there: %v", there)
+	}
+}
+
 // TestCreateWhilePruned: the last of a group's children goes while the first
 // of others comes.
 func TestCreateWhilePruned(t *testing.T) {

@@ -1,3 +1,0 @@
-//go:build managers
-
-package managers
