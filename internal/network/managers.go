@@ -26,7 +26,7 @@ type advice struct {
 }
 
 func advices(paths state.Paths) []advice {
-	name := "10-" + paths.Instance() + "-links"
+	name := "00-" + paths.Instance() + "-links" // before those of others, of which the first that matches counts
 	return []advice{
 		{"/run/systemd/system", "/run/systemd/network/" + name + ".network", networkdText, reloadNetworkd},
 		{"/run/NetworkManager", "/run/udev/rules.d/" + name + ".rules", udevText, reloadUdev},

@@ -29,6 +29,7 @@ func initRecipes() []initRecipe {
 		{"openrc", []string{"sysvinit-core", "openrc"}},
 		{"runit", []string{"runit-init"}},
 		{"ssh", []string{"systemd-sysv", "dbus", "openssh-server", "openssh-client", "iputils-ping", "busybox-static"}},
+		{"managers", []string{"systemd-sysv", "dbus", "network-manager", "dhcpcd", "ifupdown", "isc-dhcp-client", "iproute2"}},
 	}
 }
 

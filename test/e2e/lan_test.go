@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/network/networktest"
 )
 
 // lan is a berth whose host's network is the test's own: a network namespace,
@@ -133,4 +135,10 @@ func (l *lan) lease(name string) (k lease) {
 	l.Helper()
 	must(l, json.Unmarshal([]byte(l.read(filepath.Join(l.root, "run/berth/leases", name+".json"))), &k))
 	return k
+}
+
+// guestPlace is where a guest is.
+func (l *lan) guestPlace(name string) *networktest.Place {
+	l.Helper()
+	return networktest.PlaceOf(l, name, l.status(name).Leader)
 }

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-containers/berth/internal/network/networktest"
 	"github.com/berth-containers/berth/internal/state"
 )
 
 // TestNetworkLive changes the network of guests that run.
 func TestNetworkLive(t *testing.T) {
-	m := &matrix{lan: newLan(t), others: map[string]*place{}}
-	m.home = &place{m, "the host", m.netns}
+	m := &matrix{lan: newLan(t), others: map[string]*networktest.Place{}}
+	m.home = &networktest.Place{TB: m, Label: "the host", Netns: m.netns}
 	m.machine("near", "m-near", near, hostNear)
 	m.inside("near").host("ip route add 10.90.0.0/16 via 192.0.2.1")
 	declare := func(one, two, front string) {
@@ -26,8 +27,8 @@ func TestNetworkLive(t *testing.T) {
 	one, two := m.guestPlace("one"), m.guestPlace("two")
 	leaders := func() string { return fmt.Sprint(m.status("one").Leader, m.status("two").Leader) }
 	before := leaders()
-	one.serve(80)
-	two.serve(80)
+	one.Serve(80)
+	two.Serve(80)
 	m.seenAs(m.others["near"], hostNear[0], 8001, near[0])
 	m.has(m.out("port", "one"), "8001/tcp")
 	m.has(m.out("port", "one", "--json"), `"packets": `)
@@ -37,7 +38,7 @@ func TestNetworkLive(t *testing.T) {
 
 	declare(port(8002), port(8001), "") // the port changes hands
 	m.seenAs(m.others["near"], hostNear[0], 8002, near[0])
-	m.home.serve(9999)
+	m.home.Serve(9999)
 	gateway := m.lease("one").Links[0].Gateways[0]
 	m.seenAs(one, gateway, 9999, "")
 	declare(port(8002)+", aliases: [www], allowHost: [9999]", port(8001), "")
@@ -54,7 +55,7 @@ func TestNetworkLive(t *testing.T) {
 	m.seenAs(two, four, 80, "")
 	m.has(m.out("network", "show", "front"), "isolated", "true")
 
-	back := func() bool { _, err := m.others["near"].ask("tcp", hostNear[0], 8002); return err == nil }
+	back := func() bool { _, err := m.others["near"].Ask("tcp", hostNear[0], 8002); return err == nil }
 	instance := state.Paths{Root: m.root}.Instance()
 	for _, ruin := range []string{"flush ruleset", "flush table inet " + instance} { // as the reload of a firewall may do
 		m.host("nft " + ruin)
@@ -72,7 +73,7 @@ func TestNetworkLive(t *testing.T) {
 	m.has(m.out("plan", "-f", "berth.yaml"), "one: update, effect restart", "networks.front.subnet: 10.90.1.0/24 -> 10.90.3.0/24 (restart)")
 	m.run("up", "--yes")
 	m.has(m.first("one"), "10.90.3.")
-	m.guestPlace("one").serve(80)
+	m.guestPlace("one").Serve(80)
 	m.seenAs(m.others["near"], hostNear[0], 8002, near[0])
 	m.has(m.run("apply", "-f", "berth.yaml").err, "one: nothing to do", "two: nothing to do")
 	m.declare("containers: {}\n")
@@ -82,9 +83,9 @@ func TestNetworkLive(t *testing.T) {
 
 // seenAs has somebody ask by TCP and be seen at an address, or not be answered
 // where that is empty.
-func (m *matrix) seenAs(who *place, address string, port int, as string) {
+func (m *matrix) seenAs(who *networktest.Place, address string, port int, as string) {
 	m.Helper()
-	if seen, err := who.ask("tcp", address, port); seen != strings.TrimSpace(as) {
-		m.Errorf("%s asks %s port %d: seen at %q, not at %q (%v)", who.name, address, port, seen, as, err)
+	if seen, err := who.Ask("tcp", address, port); seen != strings.TrimSpace(as) {
+		m.Errorf("%s asks %s port %d: seen at %q, not at %q (%v)", who.Label, address, port, seen, as, err)
 	}
 }

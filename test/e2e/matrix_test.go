@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/berth-containers/berth/internal/network/networktest"
 )
 
 // The host's addresses, and those of the machines, in both families.
@@ -23,8 +25,8 @@ var (
 // matrix is a host between machines, with guests of each kind.
 type matrix struct {
 	*lan
-	home   *place
-	others map[string]*place // machines
+	home   *networktest.Place
+	others map[string]*networktest.Place // machines
 	guests []*matrixGuest
 }
 
@@ -34,7 +36,7 @@ type matrixGuest struct {
 	port       int    // on all addresses of the host, of TCP and UDP; others follow, see keys
 	keys       string
 	networkd   bool
-	*place
+	*networktest.Place
 	own, gateway [2]string // its addresses, and the host's on its link
 }
 
@@ -50,7 +52,7 @@ func TestPorts(t *testing.T) {
 	is(t, "the host's network after a second apply", m.everything(), running)
 	for _, g := range m.guests {
 		m.look(g)
-		g.serve(80)
+		g.Serve(80)
 	}
 	for _, bridged := range []string{"1", "0"} { // whether the rules for IP see what passes a bridge
 		m.host("cd /proc/sys/net/bridge; for f in bridge-nf-call-iptables bridge-nf-call-ip6tables; do echo " + bridged + " >$f; done")
@@ -65,7 +67,7 @@ func TestPorts(t *testing.T) {
 }
 
 func newMatrix(l *lan) *matrix {
-	m := &matrix{lan: l, home: &place{l, "the host", l.netns}, others: map[string]*place{}}
+	m := &matrix{lan: l, home: &networktest.Place{TB: l, Label: "the host", Netns: l.netns}, others: map[string]*networktest.Place{}}
 	l.link("br9", "type bridge")
 	m.machine("near", "m-near", near, hostNear)
 	m.machine("far", "m-far", far, hostFar)
@@ -93,9 +95,9 @@ func newMatrix(l *lan) *matrix {
 // machine makes another machine on a link to the host.
 func (m *matrix) machine(name, link string, own, host [2]string) {
 	m.Helper()
-	p := newPlace(m, name)
+	p := networktest.NewPlace(m, name)
 	m.others[name] = p
-	m.link(link, fmt.Sprintf("type veth peer name eth0 netns /proc/%d/fd/%d", os.Getpid(), p.netns.Fd()))
+	m.link(link, fmt.Sprintf("type veth peer name eth0 netns /proc/%d/fd/%d", os.Getpid(), p.Netns.Fd()))
 	if host[0] != "" {
 		m.host(fmt.Sprintf("ip addr add %s/24 dev %s; ip addr add %s/64 dev %s nodad", host[0], link, host[1], link))
 	}
@@ -104,7 +106,7 @@ func (m *matrix) machine(name, link string, own, host [2]string) {
 
 // inside has another machine in the place of the host, to run commands there.
 func (m *matrix) inside(name string) *lan {
-	netns := m.others[name].netns
+	netns := m.others[name].Netns
 	return &lan{berth: m.berth, enter: []string{"nsenter", fmt.Sprintf("--net=/proc/%d/fd/%d", os.Getpid(), netns.Fd())}, netns: netns}
 }
 
@@ -134,7 +136,7 @@ func (m *matrix) declareGuests() {
 // look finds a guest that runs.
 func (m *matrix) look(g *matrixGuest) {
 	m.Helper()
-	g.place = m.guestPlace(g.name)
+	g.Place = m.guestPlace(g.name)
 	g.own[0], g.own[1] = m.addresses(g.name)
 	for _, a := range m.lease(g.name).Links[0].Gateways {
 		g.gateway[family(a)] = a
@@ -164,8 +166,8 @@ func (m *matrix) askAll(g *matrixGuest, how string) {
 		m.asks(g, how, m.home, loopbacks[f], g.port, link)
 		m.asks(g, how, m.home, loopbacks[f], g.port+200+100*f, link)
 		m.asks(g, how, m.home, g.own[f], 80, link)
-		m.asks(g, how, g.place, here, g.port, link)
-		m.asks(g, how, g.place, link, g.port, link)
+		m.asks(g, how, g.Place, here, g.port, link)
+		m.asks(g, how, g.Place, link, g.port, link)
 		for _, kind := range []string{"bridge", "point", "foreign"} {
 			i := slices.IndexFunc(m.guests, func(o *matrixGuest) bool { return o != g && o.kind == kind })
 			if i < 0 {
@@ -174,18 +176,18 @@ func (m *matrix) askAll(g *matrixGuest, how string) {
 			o, as := m.guests[i], m.guests[i].own[f]
 			switch {
 			case g.kind == "foreign": // outside of o's networks
-				m.asks(g, how, o.place, here, g.port, link)
-				m.asks(g, how, o.place, g.own[f], 80, link)
+				m.asks(g, how, o.Place, here, g.port, link)
+				m.asks(g, how, o.Place, g.own[f], 80, link)
 				continue
 			case o.kind == "foreign":
-				m.refused(g, how, o.place, g.own[f], 80)
+				m.refused(g, how, o.Place, g.own[f], 80)
 			default:
-				m.asks(g, how, o.place, g.own[f], 80, as)
+				m.asks(g, how, o.Place, g.own[f], 80, as)
 			}
 			if o.kind == "bridge" && g.kind == "bridge" { // they reach each other without the host
 				as = link
 			}
-			m.asks(g, how, o.place, here, g.port, as)
+			m.asks(g, how, o.Place, here, g.port, as)
 		}
 	}
 	m.asks(g, how, m.others["near"], hostNear[0], g.port+100, near[0])
@@ -201,22 +203,22 @@ func (m *matrix) askAll(g *matrixGuest, how string) {
 }
 
 // asks has somebody ask a guest, and be seen at an address.
-func (m *matrix) asks(g *matrixGuest, how string, who *place, address string, port int, as string) {
+func (m *matrix) asks(g *matrixGuest, how string, who *networktest.Place, address string, port int, as string) {
 	m.Helper()
 	for _, proto := range []string{"tcp", "udp"} {
-		if seen, err := who.ask(proto, address, port); err != nil || seen != as {
-			m.Errorf("bridge-nf-call %s: %s asks %s by %s %s port %d: seen at %s, not at %s, %v", how, who.name, g.name, proto, address, port, seen, as, err)
+		if seen, err := who.Ask(proto, address, port); err != nil || seen != as {
+			m.Errorf("bridge-nf-call %s: %s asks %s by %s %s port %d: seen at %s, not at %s, %v", how, who.Label, g.name, proto, address, port, seen, as, err)
 		}
 	}
 }
 
 // refused has somebody ask in vain, and be told so at once. The kernel sends not
 // as many answers to UDP.
-func (m *matrix) refused(g *matrixGuest, how string, who *place, address string, port int) {
+func (m *matrix) refused(g *matrixGuest, how string, who *networktest.Place, address string, port int) {
 	m.Helper()
 	begun := time.Now()
-	if seen, err := who.ask("tcp", address, port); err == nil || time.Since(begun) > time.Second {
-		m.Errorf("bridge-nf-call %s: %s asks %s by tcp %s port %d: seen at %s, after %v, %v", how, who.name, g.name, address, port, seen, time.Since(begun), err)
+	if seen, err := who.Ask("tcp", address, port); err == nil || time.Since(begun) > time.Second {
+		m.Errorf("bridge-nf-call %s: %s asks %s by tcp %s port %d: seen at %s, after %v, %v", how, who.Label, g.name, address, port, seen, time.Since(begun), err)
 	}
 }
 

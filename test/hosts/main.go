@@ -1,8 +1,11 @@
 // Command hosts runs the end-to-end suite on this machine, with the embedded
 // supervisor, and on hosts with systemd as PID 1: on Debian 12, 13 and sid,
 // each a machine nested inside this one; see package nested. There the suite
-// of faults follows; see package inside. It needs root, mmdebstrap,
-// systemd-nspawn, nsenter and a Debian mirror, and ends with one line a host:
+// of faults follows; see package inside. Two more hosts, managers12 and
+// managers13, have what manages networks and firewalls, and go through the suite of
+// that alone, where they are asked for; see package managers. It needs root,
+// mmdebstrap, systemd-nspawn, nsenter and a Debian mirror, and ends with one line
+// a host:
 //
 //	go run ./test/hosts
 //	embedded 50 passed, 0 failed
@@ -81,11 +84,11 @@ func parseFlags(args []string) (options, error) {
 	}
 	var names string
 	f := flag.NewFlagSet("hosts", flag.ContinueOnError)
-	f.StringVar(&names, "hosts", strings.Join(allNames(), ","), "the hosts, in this order")
+	f.StringVar(&names, "hosts", strings.Join(allNames(false), ","), "the hosts, in this order, of which there are "+strings.Join(allNames(true), ", "))
 	f.StringVar(&o.run, "run", "", "run only the tests that match the `REGEXP`, as go test does")
 	f.IntVar(&o.jobs, "jobs", 2, "the `NUMBER` of hosts at a time")
 	f.StringVar(&o.supervisor, "supervisor", "", "`NAME` of the supervisor on nested hosts, embedded or systemd, instead of what berth chooses")
-	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e, packages or faults")
+	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e, faults, packages or managers")
 	f.DurationVar(&o.timeout, "timeout", 20*time.Minute, "the time that each suite may take on one host")
 	f.BoolVar(&o.verbose, "v", false, "show all that the suite says, not just what is about failures")
 	if err := f.Parse(args); err != nil {
@@ -93,8 +96,8 @@ func parseFlags(args []string) (options, error) {
 	}
 	o.command = f.Args()
 	for name := range strings.SplitSeq(names, ",") {
-		if !slices.Contains(allNames(), name) {
-			return o, fmt.Errorf("there is no host %q, but %s", name, strings.Join(allNames(), ", "))
+		if !slices.Contains(allNames(true), name) {
+			return o, fmt.Errorf("there is no host %q, but %s", name, strings.Join(allNames(true), ", "))
 		}
 		if name != thisMachine || len(o.command) == 0 {
 			o.hosts = append(o.hosts, name)
@@ -106,10 +109,14 @@ func parseFlags(args []string) (options, error) {
 // thisMachine is the name of the machine that hosts are nested in.
 const thisMachine = "embedded"
 
-func allNames() []string {
+// allNames are those of all hosts, with or without those that have managers of
+// networks.
+func allNames(managers bool) []string {
 	names := []string{thisMachine}
 	for _, d := range nested.Distributions() {
-		names = append(names, d.Name)
+		if managers || !d.Managers {
+			names = append(names, d.Name)
+		}
 	}
 	return names
 }

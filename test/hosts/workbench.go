@@ -56,11 +56,12 @@ func (b *workbench) build(ctx context.Context) error {
 		berth,
 		{"go", "test", "-c", "-tags", "e2e", "-o", b.program("e2e"), "github.com/berth-containers/berth/test/e2e"},
 		{"go", "test", "-c", "-tags", "inside", "-o", b.program("inside"), "github.com/berth-containers/berth/test/hosts/inside"},
+		{"go", "test", "-c", "-tags", "managers", "-o", b.program("managers"), "github.com/berth-containers/berth/test/managers"},
 		{"cp", "-r", "examples/hello", b.program("hello")},
 		{"cp", "-r", "examples", b.program("examples")},
 		{"go", "build", "-o", b.program("tinyinit"), "github.com/berth-containers/berth/test/e2e/tinyinit"},
 	}
-	if len(b.command) == 0 && slices.Contains(b.suites(), "packages") {
+	if len(b.command) == 0 && slices.ContainsFunc(b.hosts, func(name string) bool { return slices.Contains(b.suites(name), "packages") }) {
 		steps = append(steps, []string{"go", "test", "-c", "-tags", "packages", "-o", b.program("packages"), "github.com/berth-containers/berth/test/packages"},
 			packagesOf("1.0.0", b.program("packages-built")), packagesOf("1.0.1", b.program("packages-built")))
 	}
@@ -133,7 +134,7 @@ func (b *workbench) stay(ctx context.Context, name string, r *results) error {
 
 // visit makes a host, uses it, and removes it.
 func (b *workbench) visit(ctx context.Context, name string, r *results) (err error) {
-	d := nested.Distributions()[slices.IndexFunc(nested.Distributions(), func(d nested.Distribution) bool { return d.Name == name })]
+	d := distribution(name)
 	begun := time.Now()
 	tree, err := d.Tree(ctx, b.cache)
 	if err != nil {
@@ -164,7 +165,7 @@ func (b *workbench) visit(ctx context.Context, name string, r *results) (err err
 	if len(b.command) > 0 {
 		return b.runCommand(ctx, host)
 	}
-	for _, suite := range b.suites() {
+	for _, suite := range b.suites(name) {
 		begun := time.Now()
 		if err := b.runOn(ctx, host, r, suite); err != nil {
 			return err
@@ -174,12 +175,22 @@ func (b *workbench) visit(ctx context.Context, name string, r *results) (err err
 	return nil
 }
 
+func distribution(name string) nested.Distribution {
+	all := nested.Distributions()
+	if i := slices.IndexFunc(all, func(d nested.Distribution) bool { return d.Name == name }); i >= 0 {
+		return all[i]
+	}
+	return nested.Distribution{}
+}
+
 // suites are those that a nested host goes through, in this order: the later
 // ones change the host.
-func (b *workbench) suites() []string {
+func (b *workbench) suites(host string) []string {
 	switch {
 	case b.suite != "":
 		return []string{b.suite}
+	case distribution(host).Managers:
+		return []string{"managers"}
 	case b.run != "" || b.supervisor == "embedded":
 		return []string{"e2e"}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,11 +21,17 @@ import (
 type Distribution struct {
 	Name  string // such as "debian12"
 	Suite string // of the Debian archive, such as "bookworm"
+	// Managers says that the host has all that manages networks and firewalls on
+	// servers, none of it enabled, and udev.
+	Managers bool
 }
 
 // Distributions are those that hosts can be made of, the oldest first.
 func Distributions() []Distribution {
-	return []Distribution{{"debian12", "bookworm"}, {"debian13", "trixie"}, {"sid", "sid"}}
+	return []Distribution{
+		{Name: "debian12", Suite: "bookworm"}, {Name: "debian13", Suite: "trixie"}, {Name: "sid", Suite: "sid"},
+		{Name: "managers12", Suite: "bookworm", Managers: true}, {Name: "managers13", Suite: "trixie", Managers: true},
+	}
 }
 
 // packages are a server with systemd, and what berth and its tests use there.
@@ -33,10 +40,37 @@ var packages = []string{
 	"iproute2", "nftables", "ca-certificates", "xz-utils", "zstd", "rpm",
 }
 
+// managers are those of networks and firewalls.
+var managers = []string{
+	"systemd-resolved", "network-manager", "ufw", "firewalld", "docker.io", "iptables", "isc-dhcp-server", "dnsmasq-base", "ifupdown",
+}
+
+// disableManagers leaves no manager enabled, and lets udev have the links of
+// the host, which wants a /sys that can be written: a host with managers is one
+// with udev.
+const disableManagers = `
+chroot "$1" systemctl disable --quiet systemd-networkd systemd-resolved NetworkManager ufw firewalld docker docker.socket containerd networking isc-dhcp-server nftables 2>&1
+cat >"$1/etc/systemd/system/writable-sys.service" <<'EOF'
+[Unit]
+DefaultDependencies=no
+Before=systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service
+[Service]
+Type=oneshot
+ExecStart=mount -o remount,rw /sys/devices
+[Install]
+WantedBy=sysinit.target
+EOF
+chroot "$1" systemctl enable --quiet writable-sys.service
+`
+
 // recipe is the command that writes the tree of d as a tar file to its
 // standard output.
 func (d Distribution) recipe(mirror string) []string {
-	return []string{
+	packages, hooks := packages, []string(nil)
+	if d.Managers {
+		packages, hooks = slices.Concat(packages, managers), []string{"--customize-hook=" + disableManagers}
+	}
+	return slices.Concat([]string{
 		"mmdebstrap", "--quiet", "--mode=root", "--format=tar", "--variant=minbase",
 		"--include=" + strings.Join(packages, ","),
 		"--aptopt=Acquire::Languages \"none\"",
@@ -44,8 +78,7 @@ func (d Distribution) recipe(mirror string) []string {
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*",
 		// A machine that comes up for the first time takes an identity.
 		"--customize-hook=: >\"$1/etc/machine-id\"; rm -f \"$1/etc/hostname\" \"$1/etc/resolv.conf\"",
-		d.Suite, "-", mirror,
-	}
+	}, hooks, []string{d.Suite, "-", mirror})
 }
 
 // Tree returns the path of d's tree as a tar file below the directory cache.

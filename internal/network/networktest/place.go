@@ -1,6 +1,4 @@
-//go:build e2e
-
-package e2e
+package networktest
 
 import (
 	"context"
@@ -16,36 +14,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place is a network namespace with a name: the host, another machine, or a
+// Place is a network namespace with a name: the host, another machine, or a
 // guest.
-type place struct {
+type Place struct {
 	testing.TB
-	name  string
-	netns *os.File // nil: the test's own
+	Label string
+	Netns *os.File // nil: the test's own
 }
 
-// newPlace makes another machine, which goes with the test.
-func newPlace(t testing.TB, name string) *place {
+// NewPlace makes another machine, which goes with the test.
+func NewPlace(t testing.TB, name string) *Place {
 	t.Helper()
-	p := &place{TB: t, name: name}
+	p := &Place{TB: t, Label: name}
 	var err error
 	onThread(func() {
 		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
-			p.netns, err = os.Open("/proc/thread-self/ns/net")
+			p.Netns, err = os.Open("/proc/thread-self/ns/net")
 		}
 	})
 	must(t, err)
-	t.Cleanup(func() { p.netns.Close() })
+	t.Cleanup(func() { p.Netns.Close() })
 	return p
 }
 
-// guestPlace is where a guest is.
-func (l *lan) guestPlace(name string) *place {
-	l.Helper()
-	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", l.status(name).Leader))
-	must(l, err)
-	l.Cleanup(func() { f.Close() })
-	return &place{l, name, f}
+// PlaceOf is the place whose network namespace is that of the process pid.
+func PlaceOf(t testing.TB, name string, pid int) *Place {
+	t.Helper()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	must(t, err)
+	t.Cleanup(func() { f.Close() })
+	return &Place{t, name, f}
 }
 
 // onThread runs f on a thread that ends with it.
@@ -59,31 +57,31 @@ func onThread(f func()) {
 	<-done
 }
 
-// do runs f there. Sockets that it makes stay there.
-func (p *place) do(f func()) {
+// Do runs f there. Sockets that it makes stay there.
+func (p *Place) Do(f func()) {
 	p.Helper()
 	var err error
 	onThread(func() {
-		if p.netns != nil {
-			err = unix.Setns(int(p.netns.Fd()), unix.CLONE_NEWNET)
+		if p.Netns != nil {
+			err = unix.Setns(int(p.Netns.Fd()), unix.CLONE_NEWNET)
 		}
 		if err == nil {
 			f()
 		}
 	})
 	if err != nil {
-		p.Fatalf("enter %s: %v", p.name, err)
+		p.Fatalf("enter %s: %v", p.Label, err)
 	}
 }
 
-// serve has TCP and UDP answered on a port of all addresses, each client with
+// Serve has TCP and UDP answered on a port of all addresses, each client with
 // the address that it is seen at.
-func (p *place) serve(port int) {
+func (p *Place) Serve(port int) {
 	p.Helper()
 	var l net.Listener
 	var c net.PacketConn
 	var err error
-	p.do(func() {
+	p.Do(func() {
 		l, err = net.Listen("tcp", fmt.Sprint(":", port))
 		must(p, err)
 		p.Cleanup(func() { l.Close() })
@@ -118,13 +116,13 @@ func answerUDP(c net.PacketConn) {
 	}
 }
 
-// ask connects from there, and gives the address that the server saw. An answer
+// Ask connects from there, and gives the address that the server saw. An answer
 // has to come from where the question went.
-func (p *place) ask(proto, address string, port int) (seen string, err error) {
+func (p *Place) Ask(proto, address string, port int) (seen string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	var c net.Conn
-	p.do(func() {
+	p.Do(func() {
 		c, err = new(net.Dialer).DialContext(ctx, proto, net.JoinHostPort(address, fmt.Sprint(port)))
 	})
 	if err != nil {
@@ -147,4 +145,11 @@ func (p *place) ask(proto, address string, port int) (seen string, err error) {
 	}
 	at, err := netip.ParseAddrPort(string(b[:n]))
 	return at.Addr().Unmap().String(), err
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
