@@ -74,11 +74,13 @@ func (b *berth) finish() {
 }
 
 // awaitNames waits until the process for names has ended, which it does by
-// itself after the last guest.
+// itself after the last guest, and systemd has seen that, and the end of the one
+// for ingress.
 func (b *berth) awaitNames() {
-	isNames := func(s string) bool { return strings.Contains(s, " names") || strings.Contains(s, "-names.service") }
+	isNames := func(process string) bool { return strings.Contains(process, " names") }
+	isService := func(unit string) bool { return !strings.Contains(unit, "@") } // and not a guest's
 	serving := func() bool {
-		return slices.ContainsFunc(processes(b.root), isNames) || slices.ContainsFunc(units(b.root), isNames)
+		return slices.ContainsFunc(processes(b.root), isNames) || slices.ContainsFunc(units(b.root), isService)
 	}
 	for end := time.Now().Add(10 * time.Second); serving() && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond) // it is nobody's child here
