@@ -5,7 +5,7 @@ export CGO_ENABLED = 0
 HOST = systemd-nspawn=systemd-container mmdebstrap=mmdebstrap
 TEST = $(HOST) nft=nftables ip=iproute2 xz=xz-utils zstd=zstd nix-build=nix-bin
 
-.PHONY: build packages demo demo-clean test unit e2e bench lint docs
+.PHONY: build packages demo demo-clean test unit e2e e2e-managers bench lint docs
 
 build:
 	go build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/berth ./cmd/berth
@@ -39,6 +39,12 @@ unit:
 e2e:
 	@scripts/need $(TEST) nsenter=util-linux
 	go run ./test/hosts
+
+# Berth beside what manages networks and firewalls, on nested hosts that have
+# all of that.
+e2e-managers:
+	@scripts/need $(TEST) nsenter=util-linux
+	go run ./test/hosts -hosts managers12,managers13 -jobs 1
 
 bench: build
 	@scripts/need $(TEST) nsenter=util-linux dnsmasq=dnsmasq-base

@@ -123,6 +123,36 @@ func TestGuestManagers(t *testing.T) {
 	l.has(l.in("web", "readlink /etc/resolv.conf; cat /run/systemd/resolved.conf.d/10-berth.conf"), "stub-resolv.conf", "Domains=containers")
 }
 
+// TestGuestManagersOfDebian: the same for NetworkManager, dhcpcd and ifupdown,
+// each by itself and all at once.
+func TestGuestManagersOfDebian(t *testing.T) {
+	l := newLan(t)
+	const interfaces = "printf 'auto eth0\\niface eth0 inet dhcp\\n' >/etc/network/interfaces; echo nodev >>/etc/dhcpcd.conf; "
+	all := []string{"NetworkManager", "dhcpcd", "networking"}
+	for i, units := range [][]string{{"NetworkManager"}, {"dhcpcd"}, {"networking"}, all} {
+		name := fmt.Sprintf("web%d", i)
+		l.run("create", name, "--image", "tar:"+initImage("managers"), "--start", "privateNetwork=true")
+		l.in(name, "systemctl disable --quiet systemd-networkd "+strings.Join(all, " ")+" 2>&1; "+interfaces+"systemctl enable --quiet "+strings.Join(units, " ")+" 2>&1")
+		l.run("restart", name)
+		addresses := "lo\neth0 " + strings.Join(l.lease(name).Links[0].Addresses, " ")
+		for _, u := range units {
+			l.until(u+" runs", func() bool { return l.try("exec", name, "--", "systemctl", "is-active", "--quiet", u).code == 0 })
+		}
+		for _, how := range []string{"", "systemctl restart " + strings.Join(units, " ")} {
+			l.in(name, how)
+			what := fmt.Sprintf("%s %q", units, how)
+			if len(units) == 1 && units[0] == "NetworkManager" {
+				l.has(l.in(name, "nmcli -t -f DEVICE,STATE device"), "eth0:unmanaged")
+			}
+			is(l, "addresses under "+what, l.guestLinks(name), addresses)
+			for _, g := range l.lease(name).Links[0].Gateways {
+				l.has(l.in(name, "ip route; ip -6 route show default"), "default via "+g)
+			}
+			l.has(l.in(name, "cat /etc/resolv.conf"), "search containers", "nameserver "+l.lease(name).Links[0].Gateways[0])
+		}
+	}
+}
+
 // TestKillAttached kills berth, shims and systemd-nspawn of networked guests at
 // random moments. Nothing may be left on the host's network.
 func TestKillAttached(t *testing.T) {

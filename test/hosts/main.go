@@ -3,7 +3,7 @@
 // each a machine nested inside this one; see package nested. There the suite
 // of faults follows; see package inside. Two more hosts, managers12 and
 // managers13, have what manages networks and firewalls, and go through the suite of
-// that alone, where they are asked for; see package managers. It needs root,
+// that alone, where they are asked for; see package inside. It needs root,
 // mmdebstrap, systemd-nspawn, nsenter and a Debian mirror, and ends with one line
 // a host:
 //
@@ -85,10 +85,10 @@ func parseFlags(args []string) (options, error) {
 	var names string
 	f := flag.NewFlagSet("hosts", flag.ContinueOnError)
 	f.StringVar(&names, "hosts", strings.Join(allNames(false), ","), "the hosts, in this order, of which there are "+strings.Join(allNames(true), ", "))
-	f.StringVar(&o.run, "run", "", "run only the tests that match the `REGEXP`, as go test does")
+	f.StringVar(&o.run, "run", "", "run only the tests that match the `REGEXP`, as go test does; on hosts with managers it follows TestBeside")
 	f.IntVar(&o.jobs, "jobs", 2, "the `NUMBER` of hosts at a time")
 	f.StringVar(&o.supervisor, "supervisor", "", "`NAME` of the supervisor on nested hosts, embedded or systemd, instead of what berth chooses")
-	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e, faults, packages or managers")
+	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e, faults or packages")
 	f.DurationVar(&o.timeout, "timeout", 20*time.Minute, "the time that each suite may take on one host")
 	f.BoolVar(&o.verbose, "v", false, "show all that the suite says, not just what is about failures")
 	if err := f.Parse(args); err != nil {

@@ -56,7 +56,6 @@ func (b *workbench) build(ctx context.Context) error {
 		berth,
 		{"go", "test", "-c", "-tags", "e2e", "-o", b.program("e2e"), "github.com/berth-containers/berth/test/e2e"},
 		{"go", "test", "-c", "-tags", "inside", "-o", b.program("inside"), "github.com/berth-containers/berth/test/hosts/inside"},
-		{"go", "test", "-c", "-tags", "managers", "-o", b.program("managers"), "github.com/berth-containers/berth/test/managers"},
 		{"cp", "-r", "examples/hello", b.program("hello")},
 		{"cp", "-r", "examples", b.program("examples")},
 		{"go", "build", "-o", b.program("tinyinit"), "github.com/berth-containers/berth/test/e2e/tinyinit"},
@@ -187,10 +186,10 @@ func distribution(name string) nested.Distribution {
 // ones change the host.
 func (b *workbench) suites(host string) []string {
 	switch {
-	case b.suite != "":
-		return []string{b.suite}
 	case distribution(host).Managers:
 		return []string{"managers"}
+	case b.suite != "":
+		return []string{b.suite}
 	case b.run != "" || b.supervisor == "embedded":
 		return []string{"e2e"}
 	}
@@ -199,17 +198,21 @@ func (b *workbench) suites(host string) []string {
 
 // runOn runs one of the suites on a nested host.
 func (b *workbench) runOn(ctx context.Context, host *nested.Host, r *results, suite string) error {
-	if suite == "faults" {
-		return b.runFaults(ctx, host, r)
+	switch suite {
+	case "faults":
+		return b.runInside(ctx, host, r, "^TestBefore", "^TestAfter")
+	case "managers":
+		return b.runInside(ctx, host, r, "^TestBeside"+b.run)
 	}
 	return b.runSuite(ctx, r, func(ctx context.Context, args ...string) *exec.Cmd {
 		return host.Command(ctx, b.environment(), append([]string{filepath.Join(programs, suite)}, args...)...)
 	})
 }
 
-// runFaults takes the suite of faults through a host, with a boot in between.
-func (b *workbench) runFaults(ctx context.Context, host *nested.Host, r *results) error {
-	for i, part := range []string{"^TestBefore", "^TestAfter"} {
+// runInside takes parts of the suite inside through a host, with a boot in
+// between.
+func (b *workbench) runInside(ctx context.Context, host *nested.Host, r *results, parts ...string) error {
+	for i, part := range parts {
 		if i > 0 {
 			if err := errors.Join(host.PowerOff(ctx), host.Boot(ctx)); err != nil {
 				return err
@@ -223,7 +226,7 @@ func (b *workbench) runFaults(ctx context.Context, host *nested.Host, r *results
 		cancel()
 		r.end()
 		if r.passed+len(r.failed) == before || err != nil && r.ok() {
-			return fmt.Errorf("the suite of faults did not run: %w", err)
+			return fmt.Errorf("%s did not run: %w", part, err)
 		}
 	}
 	return nil

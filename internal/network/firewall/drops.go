@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -19,14 +18,17 @@ import (
 type Drop struct {
 	Chain string // for people, such as "nftables inet filter FORWARD"
 	How   string // such as "its policy is drop"
+	// Missing are the interfaces from which not all is let through, of those that
+	// were asked for.
+	Missing []string
 }
 
 func (d Drop) String() string { return d.Chain + ": " + d.How }
 
 // Forwarding are the chains of this network namespace that drop forwarded
 // traffic, in nftables and in the older tables of iptables. Where interfaces
-// are named, chains are left out whose table accepts all that comes from each
-// of them, by a rule for its name.
+// are named, chains are left out that accept all that comes from each of them,
+// by a rule for its name.
 func Forwarding(interfaces ...string) ([]Drop, error) {
 	return drops(nftables.ChainHookForward, "FORWARD", interfaces)
 }
@@ -78,58 +80,15 @@ func ask(c *nftables.Conn, hook nftables.ChainHook, interfaces []string) ([]Drop
 		default:
 			continue
 		}
-		passed, err := passes(c, chain.Table, chains, interfaces)
+		missing, err := newWalk(c, chain.Table, chains).missing(chain.Name, interfaces)
 		if err != nil {
 			return nil, err
 		}
-		if !passed {
-			out = append(out, Drop{fmt.Sprintf("nftables %s %s %s", familyName(chain.Table.Family), chain.Table.Name, chain.Name), how})
+		if len(interfaces) == 0 || len(missing) > 0 {
+			out = append(out, Drop{fmt.Sprintf("nftables %s %s %s", familyName(chain.Table.Family), chain.Table.Name, chain.Name), how, missing})
 		}
 	}
 	return out, nil
-}
-
-// passes reports whether a table accepts all that comes from interfaces,
-// wherever in its chains.
-func passes(c *nftables.Conn, table *nftables.Table, chains []*nftables.Chain, interfaces []string) (bool, error) {
-	missing := slices.Clone(interfaces)
-	for _, chain := range chains {
-		if len(missing) == 0 || chain.Table.Name != table.Name || chain.Table.Family != table.Family {
-			continue
-		}
-		rules, err := c.GetRules(table, chain)
-		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return false, err
-		}
-		for _, r := range rules {
-			missing = slices.DeleteFunc(missing, func(name string) bool { return acceptsFrom(r, name) })
-		}
-	}
-	return len(interfaces) > 0 && len(missing) == 0, nil
-}
-
-// acceptsFrom reports whether a rule accepts whatever comes from an interface.
-func acceptsFrom(r *nftables.Rule, name string) bool {
-	var named, accepts bool
-	for i, e := range r.Exprs {
-		switch e := e.(type) {
-		case *expr.Counter, *expr.Log:
-		case *expr.Meta:
-			if e.Key != expr.MetaKeyIIFNAME || i+1 == len(r.Exprs) {
-				return false
-			}
-		case *expr.Cmp: // a name with a zero behind it, or the beginning of names
-			if e.Op != expr.CmpOpEq || !bytes.HasPrefix(append([]byte(name), make([]byte, unix.IFNAMSIZ)...), e.Data) {
-				return false
-			}
-			named = true
-		case *expr.Verdict:
-			accepts = e.Kind == expr.VerdictAccept
-		default:
-			return false
-		}
-	}
-	return named && accepts
 }
 
 func absent(err error) bool {
@@ -187,8 +146,8 @@ func legacy(chain string, interfaces []string) ([]Drop, error) {
 		} else if err != nil {
 			return out, fmt.Errorf("%s -S: %w", t.program, err)
 		}
-		if how := refusal(string(rules), chain, interfaces); how != "" {
-			out = append(out, Drop{t.program + " filter " + chain, how})
+		if how, missing := refusal(string(rules), chain, interfaces); how != "" {
+			out = append(out, Drop{t.program + " filter " + chain, how, missing})
 		}
 	}
 	return out, nil
@@ -196,28 +155,28 @@ func legacy(chain string, interfaces []string) ([]Drop, error) {
 
 // refusal says how a chain, of a table as iptables -S prints it, refuses what
 // none of its rules lets through; "" if it does not, or the table accepts what
-// comes from all interfaces.
-func refusal(table, chain string, interfaces []string) string {
+// comes from all interfaces. missing are those of which it does not.
+func refusal(table, chain string, interfaces []string) (how string, missing []string) {
 	lines := strings.Split(strings.TrimSpace(table), "\n")
-	missing := slices.DeleteFunc(slices.Clone(interfaces), func(name string) bool {
+	missing = slices.DeleteFunc(slices.Clone(interfaces), func(name string) bool {
 		return slices.ContainsFunc(lines, func(l string) bool {
 			f := strings.Fields(l)
 			return len(f) == 6 && f[0] == "-A" && f[2] == "-i" && f[3] == name && f[4] == "-j" && f[5] == "ACCEPT"
 		})
 	})
 	if len(interfaces) > 0 && len(missing) == 0 {
-		return ""
+		return "", nil
 	}
 	if slices.Contains(lines, "-P "+chain+" DROP") {
-		return "its policy is drop"
+		return "its policy is drop", missing
 	}
 	lines = slices.DeleteFunc(lines, func(l string) bool { return !strings.HasPrefix(l, "-A "+chain+" ") })
 	if len(lines) == 0 {
-		return ""
+		return "", nil
 	}
 	last := strings.Fields(lines[len(lines)-1])
 	if len(last) >= 4 && last[2] == "-j" && (last[3] == "DROP" || last[3] == "REJECT") {
-		return "its last rule refuses everything"
+		return "its last rule refuses everything", missing
 	}
-	return ""
+	return "", nil
 }

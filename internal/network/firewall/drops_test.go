@@ -3,8 +3,8 @@ package firewall
 import (
 	"os"
 	"os/exec"
+	"reflect"
 	"runtime"
-	"slices"
 	"testing"
 
 	"github.com/google/nftables"
@@ -40,13 +40,13 @@ func TestForwarding(t *testing.T) {
 		rule   []expr.Any
 		want   []Drop
 	}{
-		"policy": {nftables.ChainHookForward, &drop, nil, []Drop{{"nftables inet t c", "its policy is drop"}}},
+		"policy": {nftables.ChainHookForward, &drop, nil, []Drop{{"nftables inet t c", "its policy is drop", nil}}},
 		"accept": {nftables.ChainHookForward, &accept, nil, nil},
 		"input":  {nftables.ChainHookInput, &drop, nil, nil},
 		"last rule": {nftables.ChainHookForward, &accept, []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}},
-			[]Drop{{"nftables inet t c", "its last rule refuses everything"}}},
+			[]Drop{{"nftables inet t c", "its last rule refuses everything", nil}}},
 		"reject": {nftables.ChainHookForward, &accept, []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}},
-			[]Drop{{"nftables inet t c", "its last rule refuses everything"}}},
+			[]Drop{{"nftables inet t c", "its last rule refuses everything", nil}}},
 		"condition": {nftables.ChainHookForward, &accept,
 			[]expr.Any{&expr.Meta{Key: expr.MetaKeyIIF, Register: 1}, &expr.Cmp{Register: 1, Data: []byte{9, 0, 0, 0}}, &expr.Verdict{Kind: expr.VerdictDrop}}, nil},
 	} {
@@ -65,7 +65,7 @@ func TestForwarding(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 				return
 			}
-			if got, err := Forwarding(); err != nil || !slices.Equal(got, c.want) {
+			if got, err := Forwarding(); err != nil || !reflect.DeepEqual(got, c.want) {
 				t.Errorf("%s: %v, not %v (%v)", name, got, c.want, err)
 			}
 		})
@@ -97,8 +97,8 @@ func TestRefusal(t *testing.T) {
 		"-P FORWARD DROP\n-A FORWARD -i berth01 -j ACCEPT\n":       "its policy is drop",
 		"": "",
 	} {
-		if got := refusal(rules, "FORWARD", []string{"berth0"}); got != want {
-			t.Errorf("%q: %q, not %q", rules, got, want)
+		if got, missing := refusal(rules, "FORWARD", []string{"berth0"}); got != want || (len(missing) > 0) != (want != "") {
+			t.Errorf("%q: %q, not %q, for %q", rules, got, want, missing)
 		}
 	}
 }
@@ -109,15 +109,23 @@ func TestLetThrough(t *testing.T) {
 	t.Parallel()
 	for rules, want := range map[string]int{
 		"": 2,
-		`add rule ip f c iifname "berth0" accept`:             1,
-		`add rule ip f user iifname "berth0" counter accept`:  1,
-		`add rule ip f c iifname "be*" accept`:                1,
-		`add rule ip f c iifname "berth01" accept`:            2,
-		`add rule ip f c iifname != "berth0" accept`:          2,
-		`add rule ip f c iifname "berth0" tcp dport 1 accept`: 2,
-		`add rule ip f c oifname "berth0" accept`:             2,
-		`add rule ip f c iifname "berth0" drop`:               2,
-		`add rule inet g d iifname "berth0" accept`:           1,
+		`add rule ip f c iifname "berth0" accept`:                                                                                                     1,
+		`add rule ip f user iifname "berth0" counter accept`:                                                                                          2, // nobody jumps there
+		`add rule ip f c jump user; add rule ip f user iifname "berth0" counter accept`:                                                               1,
+		`add rule ip f user accept; add rule ip f c iifname "berth0" goto user`:                                                                       1,
+		`add rule ip f user tcp dport 1 accept; add rule ip f c iifname "berth0" goto user; add rule ip f c accept`:                                   2,
+		`add rule ip f user return; add rule ip f c jump user; add rule ip f c iifname { "lo", "berth0" } accept`:                                     1,
+		`add rule ip f c iifname { "lo", "berth1" } accept`:                                                                                           2,
+		`add rule ip f user fib daddr type local return; add rule ip f user drop; add rule ip f c jump user; add rule ip f c iifname "berth0" accept`: 1,
+		`add rule ip f c iifname "berth0" reject; add rule ip f c accept`:                                                                             2,
+		`add chain ip f other; add rule ip f c jump user; add rule ip f user jump other; add rule ip f other ip ttl 1 drop`:                           2,
+		`add rule ip f c iifname "be*" accept`:                                                                                                        1,
+		`add rule ip f c iifname "berth01" accept`:                                                                                                    2,
+		`add rule ip f c iifname != "berth0" accept`:                                                                                                  2,
+		`add rule ip f c iifname "berth0" tcp dport 1 accept`:                                                                                         2,
+		`add rule ip f c oifname "berth0" accept`:                                                                                                     2,
+		`add rule ip f c iifname "berth0" drop`:                                                                                                       2,
+		`add rule inet g d iifname "berth0" accept`:                                                                                                   1,
 	} {
 		inNetwork(t, func() {
 			script := `add table ip f; add chain ip f c { type filter hook input priority 0; policy drop; }; add chain ip f user;

@@ -57,7 +57,7 @@ func toolOf(table, chain string) Tool {
 		return Firewalld
 	case chain == "DOCKER-USER":
 		return Docker
-	case strings.HasPrefix(chain, "ufw-"), strings.HasPrefix(chain, "ufw6-"):
+	case strings.HasPrefix(chain, "ufw-user-"), strings.HasPrefix(chain, "ufw6-user-"): // the others stay when it is disabled
 		return UFW
 	case strings.HasPrefix(table, "nixos-fw"), strings.HasPrefix(chain, "nixos-fw"), strings.HasPrefix(chain, "nixos-filter"):
 		return NixOS

@@ -10,7 +10,7 @@ import (
 func TestTools(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[Tool]struct{ table, chain string }{
-		Docker: {"filter", "DOCKER-USER"}, Firewalld: {"firewalld", "filter_FORWARD"}, UFW: {"filter", "ufw-before-forward"}, NixOS: {"nixos-fw", "input"}, "": {"filter", "FORWARD"},
+		Docker: {"filter", "DOCKER-USER"}, Firewalld: {"firewalld", "filter_FORWARD"}, UFW: {"filter", "ufw-user-forward"}, NixOS: {"nixos-fw", "input"}, "": {"filter", "FORWARD"},
 	} {
 		inNetwork(t, func() {
 			conn, err := nftables.New()

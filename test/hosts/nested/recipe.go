@@ -56,6 +56,7 @@ DefaultDependencies=no
 Before=systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service
 [Service]
 Type=oneshot
+ExecStart=mount -o remount,rw /sys
 ExecStart=mount -o remount,rw /sys/devices
 [Install]
 WantedBy=sysinit.target

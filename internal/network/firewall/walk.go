@@ -1,0 +1,145 @@
+package firewall
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// walk goes through the rules of a table as a packet from an interface would.
+type walk struct {
+	conn   *nftables.Conn
+	table  *nftables.Table
+	chains []*nftables.Chain
+	rules  map[string][]*nftables.Rule // by chains, of those that were asked for
+}
+
+func newWalk(c *nftables.Conn, table *nftables.Table, chains []*nftables.Chain) walk {
+	return walk{c, table, chains, map[string][]*nftables.Rule{}}
+}
+
+// missing are those of interfaces from which a chain does not accept
+// everything, by itself or by chains that it jumps to.
+func (w walk) missing(chain string, interfaces []string) (out []string, err error) {
+	for _, name := range interfaces {
+		end, err := w.through(chain, name, nil)
+		if err != nil {
+			return nil, err
+		}
+		if end != expr.VerdictAccept {
+			out = append(out, name)
+		}
+	}
+	return out, nil
+}
+
+// through is what becomes of a packet in a chain, if that does not depend on
+// more than the interface that it came from: VerdictContinue, where it is
+// up to other rules, or goes back to where it came from. above are the chains that led here.
+func (w walk) through(chain, name string, above []string) (expr.VerdictKind, error) {
+	rules, err := w.of(chain)
+	if err != nil || slices.Contains(above, chain) {
+		return expr.VerdictContinue, err
+	}
+	unsure := false // whether something may have left the chain before
+	for _, r := range rules {
+		v, err := w.verdict(r, name)
+		if err != nil {
+			return 0, err
+		}
+		if v == nil {
+			unsure = true
+			continue
+		}
+		switch v.Kind {
+		case expr.VerdictJump, expr.VerdictGoto:
+			end, err := w.through(v.Chain, name, append(above[:len(above):len(above)], chain))
+			if err != nil || end != expr.VerdictContinue || v.Kind == expr.VerdictGoto {
+				return end, err
+			}
+		case expr.VerdictReturn:
+			return expr.VerdictContinue, nil
+		case expr.VerdictDrop:
+			if unsure {
+				return expr.VerdictContinue, nil
+			}
+			return v.Kind, nil
+		case expr.VerdictAccept:
+			return v.Kind, nil
+		}
+	}
+	return expr.VerdictContinue, nil
+}
+
+// of are the rules of a chain, which may have gone meanwhile.
+func (w walk) of(chain string) ([]*nftables.Rule, error) {
+	if rules, ok := w.rules[chain]; ok {
+		return rules, nil
+	}
+	i := slices.IndexFunc(w.chains, func(c *nftables.Chain) bool {
+		return c.Name == chain && c.Table.Name == w.table.Name && c.Table.Family == w.table.Family
+	})
+	if i < 0 {
+		return nil, nil
+	}
+	rules, err := w.conn.GetRules(w.table, w.chains[i])
+	if errors.Is(err, unix.ENOENT) {
+		err = nil
+	}
+	w.rules[chain] = rules
+	return rules, err
+}
+
+// verdict is that of a rule about whatever comes from an interface; nil if it
+// has other conditions.
+func (w walk) verdict(r *nftables.Rule, name string) (*expr.Verdict, error) {
+	var out *expr.Verdict
+	for i, e := range r.Exprs {
+		switch e := e.(type) {
+		case *expr.Counter, *expr.Log:
+		case *expr.Meta:
+			if e.Key != expr.MetaKeyIIFNAME || i+1 == len(r.Exprs) {
+				return nil, nil
+			}
+		case *expr.Cmp: // a name with a zero behind it, or the beginning of names
+			if e.Op != expr.CmpOpEq || !bytes.HasPrefix(padded(name), e.Data) {
+				return nil, nil
+			}
+		case *expr.Lookup:
+			if has, err := w.has(e, name); err != nil || !has {
+				return nil, err
+			}
+		case *expr.Reject:
+			out = &expr.Verdict{Kind: expr.VerdictDrop}
+		case *expr.Verdict:
+			out = e
+		default:
+			return nil, nil
+		}
+	}
+	if out == nil { // it only counts, or logs
+		out = &expr.Verdict{Kind: expr.VerdictContinue}
+	}
+	return out, nil
+}
+
+// has reports whether a set of names has that of an interface.
+func (w walk) has(l *expr.Lookup, name string) (bool, error) {
+	if l.Invert || l.IsDestRegSet {
+		return false, nil
+	}
+	elements, err := w.conn.GetSetElements(&nftables.Set{Table: w.table, Name: l.SetName, ID: l.SetID, Anonymous: true})
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return slices.ContainsFunc(elements, func(e nftables.SetElement) bool { return !e.IntervalEnd && bytes.Equal(e.Key, padded(name)) }), err
+}
+
+// padded is the name of an interface as rules compare it.
+func padded(name string) []byte {
+	return append([]byte(name), make([]byte, unix.IFNAMSIZ-len(name))...)
+}
