@@ -60,7 +60,7 @@ func locate(where string) (source, string, error) {
 	switch u.Scheme {
 	case "file":
 		if u.Host != "" || !filepath.IsAbs(u.Path) {
-			return nil, "", fmt.Errorf("%q does not name a directory: write file:///DIRECTORY", where)
+			return nil, "", fmt.Errorf("%q does not name a directory; file:///srv/cache would", where)
 		}
 		return dirSource{filepath.Clean(u.Path)}, "file://" + u.Path, nil
 	case "s3":
