@@ -92,10 +92,10 @@ func units(root string) []string {
 // files are the files below a root that are neither images nor locks, nor kept
 // system call filters, nor the addresses of the default network, which are
 // chosen for good, nor certificates and the log of ingress; and the directories
-// of containers.
+// of containers and of their systems.
 func files(root string) []string {
 	var out []string
-	containers := state.Paths{Root: root}.Containers()
+	paths := state.Paths{Root: root}
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(root, path)
 		switch {
@@ -107,7 +107,7 @@ func files(root string) []string {
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
-		case !d.IsDir() || filepath.Dir(path) == containers:
+		case !d.IsDir() || filepath.Dir(path) == paths.Containers() || filepath.Dir(path) == paths.Systems():
 			out = append(out, "file "+path)
 		}
 		return nil
