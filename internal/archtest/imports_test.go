@@ -63,7 +63,7 @@ var only = map[string][]string{
 	"internal/inotify":          {"internal/cgroup", "internal/state"},
 	"internal/rootfs":           {"internal/namespace"},
 	"internal/guest":            {"internal/boot", "internal/cgroup", "internal/namespace", "internal/preinit", "internal/process", "internal/unit"},
-	"internal/closure":          {"container", "internal/plain", "internal/state"},
+	"internal/closure":          {"container", "internal/nix", "internal/nix/store", "internal/plain", "internal/state"},
 	"internal/transfer":         {"internal/archive"},
 	"internal/journal":          {"internal/archive", "internal/plain"},
 	"cmd/berth":                 {"internal/cli", "internal/preinit"},

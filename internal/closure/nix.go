@@ -25,7 +25,7 @@ type Nix struct {
 func (x Nix) Closure(ctx context.Context, p container.StorePath) (Closure, error) {
 	out, err := x.run(ctx, "--query", "--requisites", string(p))
 	if err != nil {
-		return Closure{}, &container.Error{Err: fmt.Errorf("system: %w", err), Hint: "build it on this host, or bring it here with nix copy"}
+		return Closure{}, &container.Error{Err: fmt.Errorf("system: %w", err), Hint: "build it on this host, or bring it here with nix copy or berth nix pull"}
 	}
 	c := Closure{System: p, Dir: container.StoreDir}
 	for line := range strings.Lines(out) {

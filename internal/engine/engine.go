@@ -63,7 +63,7 @@ func Open(paths state.Paths, events container.EventFunc) (*Engine, error) {
 		Images:     image.Open(paths.Images(), image.Options{Events: events}),
 		Nix:        store.Open(paths.Nix()),
 		Events:     events,
-		closures:   closure.Systems{Paths: paths, Source: closure.Nix{}},
+		closures:   closure.Systems{Paths: paths, Source: closure.Own{Store: store.Open(paths.Nix()), Other: closure.Nix{}}},
 		probe:      probe,
 		supervisor: keeper,
 		cgroups:    h,

@@ -103,6 +103,7 @@ func files(root string) []string {
 			out = append(out, err.Error())
 		case rel == "etc/hosts": // of newBerth
 		case rel == "var/lib/berth/networks/default.json":
+		case rel == "var/lib/berth/nix/lock":
 		case rel == "var/lib/berth/images" || rel == "run/berth/locks" || rel == "run/berth/filters" || rel == "var/lib/berth/ingress" || rel == "var/log/berth/ingress":
 			if d.IsDir() {
 				return filepath.SkipDir

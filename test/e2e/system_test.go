@@ -319,3 +319,32 @@ func TestSystemLeftovers(t *testing.T) {
 	b.run("start", "web") // takes what is missing
 	is(t, "kept systems", b.systemsOf("web"), filepath.Base(s.Systems["one"]))
 }
+
+// TestSystemFromCache boots a system that a binary cache has brought into
+// berth's own store, without a Nix.
+func TestSystemFromCache(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	one := s.Systems["one"]
+	run := func(program string, args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), filepath.Join(s.Nix, program), args...)
+		cmd.Dir = b.work
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s %q: %v\n%s", program, args, err, out)
+		}
+	}
+	run("nix-store", "--generate-binary-cache-key", "test-1", "secret", "public")
+	run("nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://"+b.work+"/cache?compression=none&secret-key="+b.work+"/secret", one)
+	b.env = append(b.env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/nonexistent")
+	b.run("nix", "pull", "file://"+b.work+"/cache", one, "--trusted-public-key", strings.TrimSpace(b.read(filepath.Join(b.work, "public"))))
+	b.run("create", "web", "--system-path", one, "--start")
+	is(t, "system", b.in("web", "readlink /run/current-system"), one)
+	is(t, "closure", b.in("web", "ls -A /nix/store"), strings.Join(closureOf(t, s, "one"), "\n"))
+	b.run("nix", "gc")
+	is(t, "after garbage collection", b.in("web", "cat "+one+"/nixos-version"), "1")
+	b.run("destroy", "web")
+	b.run("nix", "gc")
+	is(t, "what is left of the store", b.out("nix", "ls", "--json"), "[]")
+}
