@@ -3,7 +3,7 @@
 
 export CGO_ENABLED = 0
 HOST = systemd-nspawn=systemd-container mmdebstrap=mmdebstrap
-TEST = $(HOST) nft=nftables ip=iproute2 xz=xz-utils zstd=zstd nix-build=nix-bin
+TEST = $(HOST) nft=nftables ip=iproute2 xz=xz-utils zstd=zstd nix-build=nix-bin patchelf=patchelf
 
 .PHONY: build packages demo demo-clean test unit e2e e2e-managers bench lint docs
 

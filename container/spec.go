@@ -16,6 +16,8 @@ type Spec struct {
 	Config     string   `json:"config,omitempty"`
 	ConfigFile string   `json:"configFile,omitempty"`
 	System     string   `json:"system,omitempty"`
+	// StoreAccess is of a guest with a system.
+	StoreAccess StoreAccess `json:"storeAccess,omitempty"`
 
 	AutoStart        bool         `json:"autoStart"`
 	Ephemeral        bool         `json:"ephemeral"`

@@ -33,6 +33,7 @@ type Status struct {
 	Restarts int       `json:"restarts,omitempty"` // since the last start by an owner
 	Image    string    `json:"image,omitempty"`    // where the guest comes from, as declared
 	Digest   Digest    `json:"digest,omitempty"`   // the image that it boots
+	System   StorePath `json:"system,omitempty"`   // or the NixOS system
 	UIDBase  uint32    `json:"uidBase,omitempty"`  // the host's number of the guest's root; 0: no range
 	Labels   Labels    `json:"labels,omitempty"`
 	// HostNetwork is set where the guest has the host's network; otherwise Links

@@ -16,13 +16,13 @@ var levels = [][]string{
 		"internal/network/dns", "internal/network/dhcp", "internal/network/loopback", "internal/network/hosts", "internal/network/networktest", "internal/nix/nar"},
 	{"internal/sysctl", "internal/preinit", "internal/sieve", "internal/network/serving"},
 	{"internal/inotify", "internal/archive", "internal/rootfs", "internal/nspawn", "internal/declare", "internal/plan", "internal/guest", "internal/supervise", "internal/network", "internal/nix/store"},
-	{"internal/image", "internal/transfer", "internal/journal", "internal/network/names", "internal/network/ingress", "internal/nix/cache"},
+	{"internal/image", "internal/closure", "internal/transfer", "internal/journal", "internal/network/names", "internal/network/ingress", "internal/nix/cache"},
 	{"internal/launch", "internal/nix/transport"},
 	{"internal/supervise/embedded", "internal/supervise/systemd", "internal/supervise/supervisetest"},
 	{"internal/engine"},
 	{"."},
 	{"internal/cli"},
-	{"test/hosts/nested"},
+	{"test/hosts/nested", "test/mini-nixos"},
 	{"cmd/berth", "bench", "test/e2e", "test/e2e/tinyinit", "test/hosts", "test/hosts/inside", "test/packages", "packaging"},
 }
 
@@ -63,6 +63,7 @@ var only = map[string][]string{
 	"internal/inotify":          {"internal/cgroup", "internal/state"},
 	"internal/rootfs":           {"internal/namespace"},
 	"internal/guest":            {"internal/boot", "internal/cgroup", "internal/namespace", "internal/preinit", "internal/process", "internal/unit"},
+	"internal/closure":          {"container", "internal/nix", "internal/nix/store", "internal/plain", "internal/state"},
 	"internal/transfer":         {"internal/archive"},
 	"internal/journal":          {"internal/archive", "internal/plain"},
 	"cmd/berth":                 {"internal/cli", "internal/preinit"},

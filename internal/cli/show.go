@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -51,7 +52,7 @@ func (a *app) list(h *berth.Host, names []container.Name, quiet bool) error {
 	}
 	rows := [][]string{{"NAME", "STATE", "FOR", "ADDRESS", "IMAGE", "OWNER"}}
 	for _, s := range all {
-		rows = append(rows, []string{string(s.Name), stateWord(s), ago(s.Since), addressWord(s), s.Image, string(s.Owner)})
+		rows = append(rows, []string{string(s.Name), stateWord(s), ago(s.Since), addressWord(s), cmp.Or(s.Image, s.System.Short()), string(s.Owner)})
 	}
 	return table(a.Out, rows)
 }
@@ -110,6 +111,7 @@ func statusRows(s container.Status) [][]string {
 	add("reason", s.Reason)
 	add("owner", string(s.Owner))
 	add("image", strings.TrimSpace(s.Image+" "+s.Digest.Short()))
+	add("system", string(s.System))
 	if s.Leader != 0 {
 		add("leader", fmt.Sprintf("PID %d", s.Leader))
 	}

@@ -23,15 +23,15 @@ func sourceFlags() []struct{ flag, key, usage string } {
 		{"flake", "flake", "a flake's NixOS system, REF#ATTR"},
 		{"config", "config", "a NixOS module as text"},
 		{"config-file", "configFile", "a file with a NixOS module"},
-		{"system-path", "system", "a NixOS system in the store"},
+		{"system-path", "system", "a NixOS system that is built, or a link to one"},
 	}
 }
 
 func (a *app) createCmd() *cobra.Command {
 	var start bool
 	c := &cobra.Command{
-		Use: "create NAME --image REFERENCE [KEY=VALUE...]", Short: "Make a container", Args: argsError(cobra.MinimumNArgs(1)),
-		Example: "  berth create web --image debian:bookworm\n  berth create db --image debian:trixie limits.memoryMax=1G bindMounts./data.hostPath=/srv/db --start",
+		Use: "create NAME --image REFERENCE|--system-path PATH [KEY=VALUE...]", Short: "Make a container", Args: argsError(cobra.MinimumNArgs(1)),
+		Example: "  berth create web --image debian:bookworm\n  berth create db --image debian:trixie limits.memoryMax=1G bindMounts./data.hostPath=/srv/db --start\n  berth create site --system-path ./result --start",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {

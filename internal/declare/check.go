@@ -17,6 +17,7 @@ func (r *reader) check(at path, v *value, name Position, s container.Spec) bool 
 		r.report(p)
 	}}
 	c.source(name)
+	c.store(s)
 	c.network(s)
 	c.mounts(s)
 	c.capabilities(s)
@@ -60,6 +61,16 @@ func (c checker) source(name Position) {
 			Hint: "give one of " + or(sources())})
 	case len(given) > 1:
 		c.problem(given[1], "", "%s are given: keep one, the guest is made of one thing", and(given))
+	}
+}
+
+// store is of guests with a NixOS system alone.
+func (c checker) store(s container.Spec) {
+	if s.StoreAccess != container.StoreClosure && !s.Image.IsZero() {
+		c.problem("storeAccess", "leave it out, or give a NixOS system", "a guest of an image has a store of its own, if any")
+	}
+	if hasMount(s, container.StoreDir) && s.Image.IsZero() {
+		c.problem("bindMounts", "leave it out; storeAccess: host shows the host's", "%s is what the guest's NixOS system gives", container.StoreDir)
 	}
 }
 

@@ -94,6 +94,24 @@ func module() codec[string] {
 	return w.codec()
 }
 
+// storeAccess is closure where nothing is said.
+func storeAccess() codec[container.StoreAccess] {
+	const closure, host = "closure", string(container.StoreHost)
+	return words[container.StoreAccess]{
+		what: "closure or host", options: []string{closure, host},
+		parse: func(_ *reader, s string) (container.StoreAccess, error) {
+			switch s {
+			case closure:
+				return container.StoreClosure, nil
+			case host:
+				return container.StoreHost, nil
+			}
+			return "", fmt.Errorf("%q is neither closure nor host", s)
+		},
+		format: func(a container.StoreAccess) string { return string(a) },
+	}.codec()
+}
+
 func timeSpan() codec[container.Duration] {
 	return words[container.Duration]{
 		what: "a time span such as 90s or 5min", number: true,

@@ -21,22 +21,34 @@ func (e *Engine) create(ctx context.Context, n container.Name, owner container.O
 	if err := supported(n, spec); err != nil {
 		return err
 	}
-	img, err := e.Images.Get(ctx, spec.Image)
-	if err != nil {
-		return err
-	}
-	return e.allocating(ctx, func() error {
-		if _, err := e.Images.Find(string(img.Digest)); err != nil { // pruned since
-			return err
-		}
-		base, err := e.allocateIDs(n)
+	if spec.System == "" {
+		img, err := e.Images.Get(ctx, spec.Image)
 		if err != nil {
 			return err
 		}
-		rec := state.Record{
-			Name: n, Owner: owner, Created: time.Now().UTC().Truncate(time.Second), MachineID: newMachineID(),
-			UIDBase: base, Digest: img.Digest, Spec: spec,
+		return e.createFrom(ctx, state.Record{Name: n, Owner: owner, Digest: img.Digest, Spec: spec})
+	}
+	system, err := e.takeSystem(ctx, n, spec)
+	if err == nil {
+		err = e.createFrom(ctx, state.Record{Name: n, Owner: owner, System: system, Spec: spec})
+	}
+	if err != nil {
+		return errors.Join(err, e.closures.Forget(n))
+	}
+	return nil
+}
+
+// createFrom makes the container of a record that says what it is made from.
+func (e *Engine) createFrom(ctx context.Context, rec state.Record) error {
+	return e.allocating(ctx, func() error {
+		if err := e.origin(&rec); err != nil { // pruned since
+			return err
 		}
+		base, err := e.allocateIDs(rec.Name)
+		if err != nil {
+			return err
+		}
+		rec.Created, rec.MachineID, rec.UIDBase = time.Now().UTC().Truncate(time.Second), newMachineID(), base
 		if rec.Links, err = e.chooseLinks(rec); err != nil {
 			return err
 		}
@@ -103,7 +115,7 @@ func (e *Engine) destroy(ctx context.Context, n container.Name, limit time.Durat
 // the trash last: while that is there, Sweep knows that something is left.
 func (e *Engine) discard(n container.Name, trash string) error {
 	log := e.Paths.Log(n)
-	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n)); err != nil {
+	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n), e.closures.Forget(n)); err != nil {
 		return err
 	}
 	return state.RemoveTree(trash)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/closure"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/image"
 	"github.com/berth-containers/berth/internal/nix/store"
@@ -30,6 +31,7 @@ type Engine struct {
 	Images     *image.Store
 	Nix        *store.Store
 	Events     container.EventFunc
+	closures   closure.Systems
 	probe      host.Probe
 	supervisor supervisor
 	cgroups    cgroup.Hierarchies
@@ -61,6 +63,7 @@ func Open(paths state.Paths, events container.EventFunc) (*Engine, error) {
 		Images:     image.Open(paths.Images(), image.Options{Events: events}),
 		Nix:        store.Open(paths.Nix()),
 		Events:     events,
+		closures:   closure.Systems{Paths: paths, Source: closure.Own{Store: store.Open(paths.Nix()), Other: closure.Nix{}}},
 		probe:      probe,
 		supervisor: keeper,
 		cgroups:    h,
@@ -130,13 +133,13 @@ func (e *Engine) observed(n container.Name) (*plan.Observed, *state.Record, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	o := &plan.Observed{Name: n, Owner: rec.Owner, Spec: rec.Spec, Digest: rec.Digest, State: obs.State}
+	o := &plan.Observed{Name: n, Owner: rec.Owner, Spec: rec.Spec, Digest: rec.Digest, System: rec.System, State: obs.State}
 	if !obs.State.Alive() {
 		return o, rec, nil
 	}
 	l, err := e.launched(n)
 	if l != nil {
-		o.Running, o.RunningDigest = &l.Spec, l.Digest
+		o.Running, o.RunningDigest, o.RunningSystem = &l.Spec, l.Digest, l.System
 	}
 	return o, rec, err
 }

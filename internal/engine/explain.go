@@ -79,6 +79,8 @@ func (e *Engine) carried(key string) (supervise.Carried, bool) {
 func ownWays() map[string]string {
 	return map[string]string{
 		"image":            "berth itself: the image is stored once, and each root is an overlay on it",
+		"system":           "berth itself: the closure is one read-only mount, whose packages are looked up in the host's store",
+		"storeAccess":      "berth itself, when it mounts the store",
 		"autoStart":        "berth itself, when it applies, and at boot with berth start --autostart",
 		"ephemeral":        "berth itself: changes are kept in memory",
 		"restartIfChanged": "berth itself, when it applies",
@@ -130,7 +132,7 @@ func (e *Engine) notes(key string, lacks []host.Feature) []string {
 		if !ok || !i.Installed() {
 			out = append(out, "nothing on this host starts containers at boot; berth doctor says what to do")
 		}
-	case "privateUsers", "image":
+	case "privateUsers", "image", "system":
 		for _, f := range lacks {
 			if f.Without != "" {
 				out = append(out, fmt.Sprintf("this kernel has no %v: %s", f, f.Without))

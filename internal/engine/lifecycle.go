@@ -55,6 +55,11 @@ func (e *Engine) start(ctx context.Context, rec *state.Record) error {
 	if err := e.complete(ctx, rec); err != nil {
 		return err
 	}
+	if rec.System != "" { // what a killed command did not come to do
+		if err := e.closures.Take(ctx, rec.Name, rec.System); err != nil {
+			return err
+		}
+	}
 	if err := errors.Join(e.ready(rec), e.ensureChanges(rec.Name)); err != nil {
 		return err
 	}
@@ -78,9 +83,8 @@ func (e *Engine) obstacle(rec *state.Record) error {
 	if _, err := e.probe.Nspawn(); err != nil {
 		return err
 	}
-	if _, err := e.Images.Find(string(rec.Digest)); err != nil {
-		return &container.Error{Err: fmt.Errorf("its image %s is gone: %w", rec.Digest.Short(), err),
-			Hint: fmt.Sprintf("berth image import %s brings it back, if its source is unchanged", rec.Spec.Image)}
+	if err := e.origin(rec); err != nil {
+		return err
 	}
 	return errors.Join(checkSources(rec.Spec), e.networkObstacle(rec))
 }

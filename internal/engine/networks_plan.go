@@ -223,7 +223,7 @@ func (e *Engine) withNeighbours(w Wish) (Wish, error) {
 		} else if err != nil {
 			return w, err
 		}
-		w.Containers = append(w.Containers, plan.Wanted{Name: l.Name, Owner: rec.Owner, Spec: rec.Spec, Digest: rec.Digest, NoStart: true})
+		w.Containers = append(w.Containers, plan.Wanted{Name: l.Name, Owner: rec.Owner, Spec: rec.Spec, Digest: rec.Digest, System: rec.System, NoStart: true})
 	}
 	return w, nil
 }

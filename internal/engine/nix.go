@@ -191,9 +191,9 @@ func (e *Engine) systems() (map[nix.StorePath][]string, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", n, err)
 		}
-		use(rec.Spec.System, n)
+		use(string(rec.System), n)
 		if l, err := e.launched(n); err == nil && l != nil {
-			use(l.Spec.System, n)
+			use(string(l.System), n)
 		}
 	}
 	return out, nil

@@ -62,22 +62,15 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (container.
 	if o != nil && o.Owner != c.Owner && !w.Adopt {
 		return container.Step{}, owned(*o)
 	}
-	switch {
-	case o == nil, c.Digest != "":
-	case w.KeepImages && c.Spec.Image == o.Spec.Image:
-		c.Digest = o.Digest
-	default:
-		c.Digest, err = e.currentDigest(ctx, c.Spec.Image, o)
-	}
-	if err != nil {
-		return container.Step{}, err
+	if err := e.current(ctx, w, &c, o); err != nil {
+		return container.Step{}, container.Named(c.Name, err)
 	}
 	if c.Changes, err = e.stale(c.Name, w.networks); err != nil {
 		return container.Step{}, err
 	}
 	s := plan.Step(c, o)
 	if s.Action != container.ActionNone {
-		s.Notes = networkNotes(c.Spec)
+		s.Notes = append(networkNotes(c.Spec), systemNotes(c.Spec)...)
 		err = container.Named(c.Name, e.networkFits(w, c, o, s))
 	}
 	return s, err

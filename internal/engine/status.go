@@ -51,9 +51,9 @@ func (e *Engine) Status(n container.Name) (container.Status, error) {
 	}
 	l, err := e.launched(n)
 	if l != nil {
-		s.Lost, s.Digest, s.UIDBase = l.AllLost(), l.Digest, launch.UIDBase(&l.Record)
+		s.Lost, s.Digest, s.System, s.UIDBase = l.AllLost(), l.Digest, l.System, launch.UIDBase(&l.Record)
 		s.Ingress = e.ingress(n)
-		s.Pending = plan.Pending(plan.Observed{Spec: rec.Spec, Digest: rec.Digest, Running: &l.Spec, RunningDigest: l.Digest})
+		s.Pending = plan.Pending(plan.Observed{Spec: rec.Spec, Digest: rec.Digest, System: rec.System, Running: &l.Spec, RunningDigest: l.Digest, RunningSystem: l.System})
 	}
 	return s, err
 }
@@ -61,7 +61,7 @@ func (e *Engine) Status(n container.Name) (container.Status, error) {
 func statusOf(rec *state.Record, obs supervise.Observation) container.Status {
 	return container.Status{
 		Name: rec.Name, State: obs.State, Owner: rec.Owner, Reason: obs.Reason, Leader: obs.Leader,
-		Since: obs.Since, Restarts: obs.Restarts, Image: rec.Spec.Image.String(), Digest: rec.Digest,
+		Since: obs.Since, Restarts: obs.Restarts, Image: rec.Spec.Image.String(), Digest: rec.Digest, System: rec.System,
 		UIDBase: launch.UIDBase(rec), Labels: rec.Spec.Labels,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/berth-containers/berth/container"
@@ -22,12 +23,8 @@ func (e *Engine) update(ctx context.Context, c plan.Wanted, s container.Step) er
 	}
 	next := *rec
 	next.Owner, next.Spec = c.Owner, c.Spec
-	if s.Effect == container.EffectRecreate || rec.Spec.Image != c.Spec.Image {
-		img, err := e.Images.Get(ctx, c.Spec.Image)
-		if err != nil {
-			return err
-		}
-		next.Digest = img.Digest
+	if err := e.updateOrigin(ctx, &next, rec.Spec, s); err != nil {
+		return err
 	}
 	if s.Restart {
 		if err := e.ready(&next); err != nil {
@@ -45,7 +42,30 @@ func (e *Engine) update(ctx context.Context, c plan.Wanted, s container.Step) er
 	if err := e.writeChosen(ctx, next); err != nil {
 		return err
 	}
-	return e.applyLive(ctx, c)
+	return errors.Join(e.trimSystems(&next), e.applyLive(ctx, c))
+}
+
+// updateOrigin fetches what the guest of next boots, where that is another one
+// than before.
+func (e *Engine) updateOrigin(ctx context.Context, next *state.Record, before container.Spec, s container.Step) error {
+	changed := func(key string) bool {
+		return slices.ContainsFunc(s.Changes, func(c container.Change) bool { return c.Key == key })
+	}
+	switch {
+	case next.Spec.System != "" && (next.System == "" || changed("system")):
+		system, err := e.takeSystem(ctx, next.Name, next.Spec)
+		if err != nil {
+			return err
+		}
+		next.System, next.Digest = system, ""
+	case !next.Spec.Image.IsZero() && (s.Effect == container.EffectRecreate || before.Image != next.Spec.Image):
+		img, err := e.Images.Get(ctx, next.Spec.Image)
+		if err != nil {
+			return err
+		}
+		next.System, next.Digest = "", img.Digest
+	}
+	return nil
 }
 
 // applyLive changes what a guest that goes on running gets of the host.

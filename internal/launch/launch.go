@@ -15,7 +15,6 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/host"
-	"github.com/berth-containers/berth/internal/image"
 	"github.com/berth-containers/berth/internal/namespace"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/nspawn"
@@ -161,8 +160,10 @@ func UIDBase(r *state.Record) uint32 {
 
 func rootOf(paths state.Paths, rec *state.Record, mapped bool) (rootfs.Root, error) {
 	root := rootfs.Root{
-		Dir:   filepath.Join(paths.Run(rec.Name), MountDir),
-		Image: image.Rootfs(paths.Images(), rec.Digest),
+		Dir: filepath.Join(paths.Run(rec.Name), MountDir),
+	}
+	if err := setOrigin(&root, paths, rec); err != nil {
+		return root, err
 	}
 	if base := UIDBase(rec); base != 0 {
 		root.Users = rootfs.IDs{Base: base, Size: container.IDRange}
@@ -207,6 +208,9 @@ func config(paths state.Paths, rec *state.Record, m rootfs.Mounted) nspawn.Confi
 	}
 	for i, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
 		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Binds[i], Target: target, ReadOnly: rec.Spec.BindMounts[target].IsReadOnly})
+	}
+	if m.Store != "" {
+		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Store, Target: container.StoreDir, ReadOnly: true})
 	}
 	for i, node := range devices(rec.Spec) {
 		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Devices[i], Target: node})

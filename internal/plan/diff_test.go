@@ -19,6 +19,7 @@ func changed() map[string]func(*container.Spec) {
 		"config":           func(s *spec) { s.Config = "{ }" },
 		"configFile":       func(s *spec) { s.ConfigFile = "/a.nix" },
 		"system":           func(s *spec) { s.System = "/nix/store/a" },
+		"storeAccess":      func(s *spec) { s.StoreAccess = container.StoreHost },
 		"autoStart":        func(s *spec) { s.AutoStart = true },
 		"ephemeral":        func(s *spec) { s.Ephemeral = true },
 		"restartIfChanged": func(s *spec) { s.RestartIfChanged = false },

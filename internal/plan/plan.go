@@ -15,6 +15,8 @@ type Wanted struct {
 	// Digest is the image that Spec.Image stands for now; empty where it is
 	// not known before the image has been read (again).
 	Digest container.Digest
+	// System is what Spec.System stands for now.
+	System container.StorePath
 	// NoStart leaves a container stopped that is not alive.
 	NoStart bool
 	// Changes are of what the living guest stands on, beside those of its spec.
@@ -27,11 +29,13 @@ type Observed struct {
 	Owner  container.Owner
 	Spec   container.Spec
 	Digest container.Digest
+	System container.StorePath
 	State  container.State
-	// Running and RunningDigest are what the living guest was started with;
+	// Running, RunningDigest and RunningSystem are what the living guest was started with;
 	// nil where none lives.
 	Running       *container.Spec
 	RunningDigest container.Digest
+	RunningSystem container.StorePath
 }
 
 // Step says what has to happen to one container so that it is as w wants it. o
@@ -83,9 +87,9 @@ func noNone(a container.Action) container.Action {
 // stored are the changes against the stored spec. One that only takes back
 // what the running guest has not got yet does not disturb it.
 func stored(w Wanted, o Observed) []container.Change {
-	out := Diff(o.Spec, w.Spec)
+	out := diffOf(o.Spec, o.System, w)
 	if o.Running != nil {
-		running := Diff(*o.Running, w.Spec)
+		running := diffOf(*o.Running, o.RunningSystem, w)
 		for i, c := range out {
 			if !hasKey(running, c.Key) && c.Key != "image" {
 				out[i].Effect = min(c.Effect, container.EffectLive)
@@ -102,7 +106,7 @@ func waiting(w Wanted, o Observed, known []container.Change) []container.Change 
 		return nil
 	}
 	var out []container.Change
-	for _, c := range append(Diff(*o.Running, w.Spec), imageChange(*o.Running, o.RunningDigest, w)...) {
+	for _, c := range append(diffOf(*o.Running, o.RunningSystem, w), imageChange(*o.Running, o.RunningDigest, w)...) {
 		if !hasKey(known, c.Key) && c.Effect >= container.EffectSwitch {
 			out = append(out, c)
 		}
@@ -113,6 +117,26 @@ func waiting(w Wanted, o Observed, known []container.Change) []container.Change 
 func hasKey(changes []container.Change, key string) bool {
 	return slices.ContainsFunc(changes, func(c container.Change) bool { return c.Key == key })
 }
+
+// diffOf is the difference between two specs, of which the second stands for
+// certain systems. Links may lead to another one, and two to the same.
+func diffOf(s container.Spec, p container.StorePath, w Wanted) []container.Change {
+	out := Diff(s, w.Spec)
+	if w.System == "" || p == "" {
+		return out
+	}
+	i := slices.IndexFunc(out, func(c container.Change) bool { return c.Key == "system" })
+	switch {
+	case i < 0 && p != w.System:
+		out = append(out, container.Change{Key: "system", Old: p.Short(), New: w.System.Short(), Effect: systemEffect})
+	case i >= 0 && p == w.System:
+		out[i].Effect = container.EffectLive // only the way to it is another one
+	}
+	return out
+}
+
+// systemEffect is that of the key system.
+const systemEffect = container.EffectRestart
 
 // imageChange is what the same reference stands for now: its content may have
 // changed.
@@ -145,11 +169,11 @@ func Pending(o Observed) []container.Change {
 		return nil
 	}
 	var out []container.Change
-	for _, c := range Diff(*o.Running, o.Spec) {
+	w := Wanted{Spec: o.Spec, Digest: o.Digest, System: o.System}
+	for _, c := range diffOf(*o.Running, o.RunningSystem, w) {
 		if c.Effect >= container.EffectSwitch {
 			out = append(out, c)
 		}
 	}
-	w := Wanted{Spec: o.Spec, Digest: o.Digest}
 	return append(out, imageChange(*o.Running, o.RunningDigest, w)...)
 }

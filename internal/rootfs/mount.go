@@ -17,11 +17,12 @@ import (
 // Root is a guest's root file system.
 type Root struct {
 	Dir     string // an empty directory on which everything is mounted
-	Image   string // the read-only tree
+	Image   string // the read-only tree; empty: the guest starts from nothing
 	Changes string // where changes are kept, as upper/ and work/; empty: in memory
 	Users   IDs
 	Binds   []Bind
 	Devices []string // device nodes of the host
+	Store   Store
 	// Unmapped is for kernels without id-mapped overlay layers: the layers are
 	// used as they are, and somebody has to change the owners in the root.
 	Unmapped bool
@@ -33,6 +34,10 @@ type Root struct {
 // IDs maps the guest's user and group numbers 0 to Size-1 to Base and up on
 // the host. Size 0 maps nothing.
 type IDs struct{ Base, Size uint32 }
+
+func (u IDs) extent() namespace.Extent {
+	return namespace.Extent{Inside: 0, Outside: u.Base, Count: u.Size}
+}
 
 // Bind is a file or directory of the host for the guest to see.
 type Bind struct {
@@ -47,6 +52,7 @@ type Mounted struct {
 	Binds []string // for each Bind of the Root, the mount to bind
 	// Devices are, for each of the Root's, the node to bind.
 	Devices []string
+	Store   string   // the directory to bind as the guest's store, if there is a Store
 	Lost    []string // for people: what the host's file systems cannot do
 }
 
@@ -98,7 +104,7 @@ func (r Root) Mount() (Mounted, error) {
 	}
 	defer users.Close() // of no file, where it is not needed
 	defer layers.Close()
-	if err := r.mountOverlay(m.Root, layers); err != nil {
+	if err := r.mountRoot(m.Root, layers); err != nil {
 		return m, err
 	}
 	for i, b := range r.Binds {
@@ -108,6 +114,15 @@ func (r Root) Mount() (Mounted, error) {
 			return m, fmt.Errorf("bindMounts.%s: %w", b.Target, err)
 		}
 		m.Binds = append(m.Binds, at)
+		if lost != "" {
+			m.Lost = append(m.Lost, lost)
+		}
+	}
+	if r.Store.Dir != "" {
+		var lost string
+		if m.Store, lost, err = r.mountStore(); err != nil {
+			return m, err
+		}
 		if lost != "" {
 			m.Lost = append(m.Lost, lost)
 		}
@@ -127,7 +142,7 @@ func (r Root) userNamespaces() (users, layers *os.File, err error) {
 	if r.Users.Size == 0 {
 		return nil, nil, nil
 	}
-	guest := namespace.Extent{Inside: 0, Outside: r.Users.Base, Count: r.Users.Size}
+	guest := r.Users.extent()
 	if len(r.Binds) > 0 {
 		if users, err = namespace.NewUser(guest); err != nil {
 			return nil, nil, err
@@ -141,6 +156,23 @@ func (r Root) userNamespaces() (users, layers *os.File, err error) {
 		return nil, nil, err
 	}
 	return users, layers, nil
+}
+
+// mountRoot mounts the root at target, with what systemd-nspawn wants in it.
+func (r Root) mountRoot(target string, layers *os.File) error {
+	if r.Image != "" {
+		if err := r.mountOverlay(target, layers); err != nil {
+			return err
+		}
+		return anchor(target, r.rootOwner())
+	}
+	if err := r.mountBare(target, layers); err != nil {
+		return err
+	}
+	if err := anchor(target, r.rootOwner()); err != nil {
+		return err
+	}
+	return anchorNew(target, r.rootOwner())
 }
 
 // mountOverlay mounts the image and the changes on it at target.
@@ -167,10 +199,25 @@ func (r Root) mountOverlay(target string, users *os.File) error {
 	if err := unix.Mount("berth", target, "overlay", unix.MS_NODEV, strings.Join(options, ",")); err != nil {
 		return fmt.Errorf("mount overlay: %w", err)
 	}
-	if err := r.checkWritable(target); err != nil {
+	return r.checkWritable(target)
+}
+
+// mountBare mounts the changes alone at target, which is all there is of a
+// guest that starts from nothing.
+func (r Root) mountBare(target string, layers *os.File) error {
+	if err := os.Mkdir(target, 0o755); err != nil {
 		return err
 	}
-	return anchor(target, r.rootOwner())
+	if r.Changes != "" {
+		if err := cloneMount(filepath.Join(r.Changes, "upper"), target, r.changesUsers(layers), unix.MOUNT_ATTR_NODEV, 0); err != nil {
+			return fmt.Errorf("changes %s: %w", r.Changes, err)
+		}
+		return nil
+	}
+	if err := unix.Mount("berth", target, "tmpfs", unix.MS_NODEV, "mode=0755"); err != nil {
+		return fmt.Errorf("mount tmpfs on %s: %w", target, err)
+	}
+	return os.Chown(target, r.rootOwner(), r.rootOwner())
 }
 
 // rootOwner is the guest's root as the files in the assembled root have it.

@@ -27,6 +27,13 @@ func (p Paths) Images() string { return filepath.Join(p.Root, "var/lib/berth/ima
 // Nix holds berth's own store of Nix.
 func (p Paths) Nix() string { return filepath.Join(p.Root, "var/lib/berth/nix") }
 
+// Systems holds, for each container with a NixOS system, what keeps that in
+// the store.
+func (p Paths) Systems() string { return filepath.Join(p.Root, "var/lib/berth/systems") }
+
+// System is the directory of one container there.
+func (p Paths) System(n container.Name) string { return filepath.Join(p.Systems(), string(n)) }
+
 // Config holds the host owner's declarations and settings.
 func (p Paths) Config() string { return filepath.Join(p.Root, "etc/berth") }
 

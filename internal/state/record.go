@@ -28,8 +28,10 @@ type Record struct {
 	MachineID string           `json:"machineID"` // 32 hexadecimal digits
 	UIDBase   uint32           `json:"uidBase"`   // of the range kept for it, whether used or not
 	Digest    container.Digest `json:"digest,omitempty"`
-	Spec      container.Spec   `json:"spec"`
-	Links     []Link           `json:"links,omitempty"`
+	// System is the NixOS system that the guest boots; empty for one of an image.
+	System container.StorePath `json:"system,omitempty"`
+	Spec   container.Spec      `json:"spec"`
+	Links  []Link              `json:"links,omitempty"`
 }
 
 // Link is what was chosen for one of the guest's interfaces: on a network of

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/berth-containers/berth/test/mini-nixos"
 )
 
 // prerequisites says what this machine lacks.
@@ -37,6 +39,7 @@ func prerequisites() error {
 			errs = append(errs, fmt.Errorf("the tests need mmdebstrap, or a cached image at %s: %w", file, err))
 		}
 	}
+	errs = append(errs, systemPrerequisites())
 	for _, f := range []string{"/proc/self/ns/user", "/sys/fs/cgroup", "/dev/net/tun"} {
 		if _, err := os.Stat(f); err != nil {
 			errs = append(errs, fmt.Errorf("the tests need it: %w", err))
@@ -87,6 +90,9 @@ func prepare(dir string, signals <-chan os.Signal) (binary string, err error) {
 		}
 	}
 	if err := cacheInitImages(ctx); err != nil {
+		return "", err
+	}
+	if err := mininixos.Build(ctx, filepath.Dir(cachedImage())); err != nil {
 		return "", err
 	}
 	if err := os.Symlink(cachedImage(), debianTar(dir)); err != nil {

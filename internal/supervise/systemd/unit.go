@@ -90,6 +90,9 @@ func DropInText(paths state.Paths, rec *state.Record) string {
 	var b strings.Builder
 	b.WriteString("# Made by berth for this container; changes are lost.\n[Unit]\n")
 	mounts := []string{paths.Container(rec.Name), paths.Images()}
+	if rec.System != "" {
+		mounts = append(mounts, paths.Systems(), container.StoreDir)
+	}
 	for _, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
 		mounts = append(mounts, rec.Spec.BindMounts[target].HostPath)
 	}

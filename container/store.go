@@ -1,0 +1,74 @@
+package container
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// StoreDir is where Nix keeps packages, and where guests see them.
+const StoreDir = "/nix/store"
+
+// StorePath is a path right below StoreDir: StoreDir/HASH-NAME.
+type StorePath string
+
+// The form of a store path's base name; see StorePath in the manual of Nix.
+const (
+	storeHashLen = 32
+	storeHash    = "0123456789abcdfghijklmnpqrsvwxyz" // base 32 without e, o, t and u
+	storeNameMax = 211
+)
+
+// ParseStorePath reads a whole store path, with nothing behind its name.
+func ParseStorePath(s string) (StorePath, error) {
+	base, ok := strings.CutPrefix(s, StoreDir+"/")
+	if !ok {
+		return "", fmt.Errorf("%q is not below %s", s, StoreDir)
+	}
+	if err := checkStoreBase(base); err != nil {
+		return "", fmt.Errorf("%q is not a store path: %w", s, err)
+	}
+	return StorePath(s), nil
+}
+
+func checkStoreBase(base string) error {
+	bad := func(r rune) bool { return !isAlnum(r) && !strings.ContainsRune("+-._?=", r) }
+	hash, name, ok := strings.Cut(base, "-")
+	switch {
+	case !ok || len(hash) != storeHashLen || strings.Trim(hash, storeHash) != "":
+		return fmt.Errorf("a hash of %d characters and - come first", storeHashLen)
+	case name == "" || len(name) > storeNameMax || strings.ContainsFunc(name, bad):
+		return fmt.Errorf("its name has 1 to %d letters, digits and any of +-._?=", storeNameMax)
+	}
+	return nil
+}
+
+// Base is the path without StoreDir: HASH-NAME.
+func (p StorePath) Base() string { return path.Base(string(p)) }
+
+// Short is the path's name with the first digits of its hash, for people.
+func (p StorePath) Short() string {
+	if len(p) <= len(StoreDir)+1+storeHashLen {
+		return string(p)
+	}
+	hash, name, _ := strings.Cut(p.Base(), "-")
+	return name + " (" + hash[:7] + ")"
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *StorePath) UnmarshalText(b []byte) error {
+	v, err := ParseStorePath(string(b))
+	if err == nil {
+		*p = v
+	}
+	return err
+}
+
+// StoreAccess is how much of the host's store a guest with a system sees.
+type StoreAccess string
+
+// The kinds of access.
+const (
+	StoreClosure StoreAccess = ""     // what its system consists of
+	StoreHost    StoreAccess = "host" // all
+)

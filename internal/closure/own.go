@@ -1,0 +1,56 @@
+package closure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/nix"
+	"github.com/berth-containers/berth/internal/nix/store"
+)
+
+// Own is berth's own store, and another one for what that does not have.
+type Own struct {
+	Store *store.Store
+	Other Source
+}
+
+// Closure implements Source.
+func (o Own) Closure(ctx context.Context, p container.StorePath) (Closure, error) {
+	path, err := nix.ParsePath(string(p))
+	if err != nil {
+		return Closure{}, err
+	}
+	if !o.Store.Has(path) {
+		return o.Other.Closure(ctx, p)
+	}
+	paths, err := o.Store.Closure(path)
+	if err != nil {
+		return Closure{}, fmt.Errorf("system: %w", err)
+	}
+	c := Closure{System: p, Dir: filepath.Dir(o.Store.Dir(path))}
+	for _, path := range paths {
+		c.Paths = append(c.Paths, container.StorePath(path))
+	}
+	return c, nil
+}
+
+// Keep implements Source. Who collects garbage in berth's own store asks
+// containers' records what they need; the link is for people.
+func (o Own) Keep(ctx context.Context, p container.StorePath, link string) error {
+	path, err := nix.ParsePath(string(p))
+	if err != nil {
+		return err
+	}
+	if !o.Store.Has(path) {
+		return o.Other.Keep(ctx, p, link)
+	}
+	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(o.Store.Dir(path), link)
+}

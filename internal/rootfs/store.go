@@ -1,0 +1,181 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/namespace"
+)
+
+// Store is a directory of immutable files and trees, such as /nix/store, of
+// which a guest sees some. The zero Store is none.
+type Store struct {
+	Dir string // on the host
+	// Names are the entries of Dir that the guest sees, at most one of each.
+	Names []string
+	Whole bool // it sees all of them, also those to come
+}
+
+// shown is the directory in the mounted tree that the guest sees: all else in
+// its file system's root is out of the guest's reach.
+const shown = "shown"
+
+// storeMode and storeTime are what Nix gives what it stores.
+const storeMode = 0o555
+
+func storeTime() unix.Timespec { return unix.Timespec{Sec: 1} }
+
+// mountStore gives the directory for the guest to see as its store, and for
+// people what this host cannot do for it.
+func (r Root) mountStore() (at, lost string, err error) {
+	dir := filepath.Join(r.Dir, "store")
+	source := filepath.Join(dir, "source")
+	if err := os.MkdirAll(source, 0o755); err != nil {
+		return "", "", err
+	}
+	const protected = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	users, err := r.storeUsers()
+	if err != nil {
+		return "", "", err
+	}
+	defer users.Close() // of no file, where nothing is to be mapped
+	err = cloneMount(r.Store.Dir, source, users, protected, 0)
+	var cannot *mapError
+	if errors.As(err, &cannot) {
+		lost = fmt.Sprintf("the owner of what is in its store, whom it sees as nobody: in %s %v", r.Store.Dir, cannot)
+		err = cloneMount(r.Store.Dir, source, nil, protected, 0)
+	}
+	switch {
+	case err != nil:
+		return "", "", fmt.Errorf("store %s: %w", r.Store.Dir, err)
+	case r.Store.Whole:
+		return source, lost, nil
+	case r.Users.Size != 0 && r.Unmapped:
+		lost = "the owner of what is in its store, whom it sees as nobody: this kernel's overlays cannot map owners (Linux 5.19 can)"
+	}
+	at, err = r.mountClosure(dir, source)
+	if err != nil {
+		return "", "", fmt.Errorf("store %s: %w", r.Store.Dir, err)
+	}
+	return at, lost, nil
+}
+
+// storeUsers is the user namespace with the guest's range, or nil where
+// nothing is to be mapped.
+func (r Root) storeUsers() (*os.File, error) {
+	if r.Users.Size == 0 || r.Unmapped && !r.Store.Whole {
+		return nil, nil
+	}
+	return namespace.NewUser(r.Users.extent())
+}
+
+// mountClosure mounts an overlay of two layers that is read-only for good,
+// having none to write to. The lower one is the whole store. The upper one is
+// made here: a directory with an empty entry for each of the names, which says
+// by an extended attribute what of the store is to be seen in its place; see
+// "redirect_dir" and "metacopy" in the kernel's overlayfs.rst. That takes three
+// system calls a name, and one mount.
+func (r Root) mountClosure(dir, source string) (string, error) {
+	upper, tree := filepath.Join(dir, "names"), filepath.Join(dir, "tree")
+	if err := errors.Join(os.Mkdir(upper, 0o755), os.Mkdir(tree, 0o755)); err != nil {
+		return "", err
+	}
+	// Apart from the root's own tmpfs, whose options are not for this.
+	if err := unix.Mount("berth", upper, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+		return "", fmt.Errorf("mount tmpfs: %w", err)
+	}
+	if err := r.layNames(filepath.Join(upper, shown)); err != nil {
+		return "", err
+	}
+	options := []string{"lowerdir=" + escape(upper) + ":" + escape(source), "redirect_dir=follow", "metacopy=on", "index=off", "nfs_export=off"}
+	if err := unix.Mount("berth", tree, "overlay", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, strings.Join(options, ",")); err != nil {
+		return "", fmt.Errorf("mount overlay: %w", err)
+	}
+	return filepath.Join(tree, shown), nil
+}
+
+// layNames makes the directory at path with an entry for each of the names.
+func (r Root) layNames(path string) error {
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return err
+	}
+	store, err := os.OpenFile(r.Store.Dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	at, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	for _, name := range r.Store.Names {
+		if err := r.layName(int(store.Fd()), int(at.Fd()), path, name); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return errors.Join(os.Chown(path, r.storeOwner(), r.storeOwner()), syscall.Chmod(path, storeMode),
+		unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{storeTime(), storeTime()}, 0))
+}
+
+// layName makes one entry in the directory at, which is also called path.
+func (r Root) layName(store, at int, path, name string) error {
+	var st unix.Stat_t
+	if name == "" || name == "." || name == ".." || strings.ContainsRune(name, '/') {
+		return errors.New("it is not the name of a file")
+	}
+	if err := unix.Fstatat(store, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err == unix.ENOENT {
+			return fs.ErrNotExist
+		}
+		return err
+	}
+	file := filepath.Join(path, name)
+	var err error
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		if err = unix.Mkdirat(at, name, 0o700); err == nil {
+			err = unix.Setxattr(file, "trusted.overlay.redirect", []byte("/"+name), unix.XATTR_CREATE)
+		}
+	case unix.S_IFREG:
+		err = layFile(at, name, st)
+	case unix.S_IFLNK:
+		var to string
+		if to, err = os.Readlink(filepath.Join(r.Store.Dir, name)); err == nil {
+			err = unix.Symlinkat(to, at, name)
+		}
+	default:
+		err = errors.New("it is neither a directory nor a file nor a link")
+	}
+	if err != nil {
+		return err
+	}
+	owner := r.storeOwner()
+	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		err = unix.Fchmodat(at, name, st.Mode&0o7777, 0) // whatever the umask is
+	}
+	return errors.Join(err, unix.Fchownat(at, name, owner, owner, unix.AT_SYMLINK_NOFOLLOW),
+		unix.UtimesNanoAt(at, name, []unix.Timespec{storeTime(), storeTime()}, unix.AT_SYMLINK_NOFOLLOW))
+}
+
+// layFile makes an entry for a regular file: of its size, with its content
+// elsewhere.
+func layFile(at int, name string, st unix.Stat_t) error {
+	fd, err := unix.Openat(at, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Ftruncate(fd, st.Size), unix.Fsetxattr(fd, "trusted.overlay.redirect", []byte("/"+name), 0),
+		unix.Fsetxattr(fd, "trusted.overlay.metacopy", nil, 0), unix.Close(fd))
+}
+
+// storeOwner is the guest's root on the host, or the host's own where nothing
+// is mapped.
+func (r Root) storeOwner() int { return int(r.Users.Base) }

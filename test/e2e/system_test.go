@@ -1,0 +1,350 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/berth-containers/berth/test/mini-nixos"
+)
+
+// systemPrerequisites says what is missing for making NixOS systems, unless
+// they are in the cache.
+func systemPrerequisites() error {
+	file, err := mininixos.Cached(filepath.Dir(cachedImage()))
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	var errs []error
+	for _, tool := range []string{"nix-build", "patchelf", "dpkg-deb"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			errs = append(errs, fmt.Errorf("the tests need %s, or cached systems at %s: %w", tool, file, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// installed puts the systems into the machine's store when they are first
+// needed.
+var installed = sync.OnceValues(func() (mininixos.Set, error) {
+	return mininixos.Install(context.Background(), filepath.Dir(cachedImage()))
+})
+
+// systems returns them, and has the commands of b find a Nix.
+func (b *berth) systems() mininixos.Set {
+	b.Helper()
+	s, err := installed()
+	must(b, err)
+	b.env = append(b.env, "PATH="+os.Getenv("PATH")+":"+s.Nix)
+	return s
+}
+
+// nix runs nix-store on this machine.
+func nix(t testing.TB, s mininixos.Set, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(s.Nix, "nix-store"), args...)
+	if found, err := exec.LookPath("nix-store"); err == nil {
+		cmd.Path = found // the one that berth uses
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// closureOf are the names in /nix/store of what a system consists of, sorted.
+func closureOf(t testing.TB, s mininixos.Set, name string) []string {
+	t.Helper()
+	out, err := nix(t, s, "--query", "--requisites", s.Systems[name])
+	must(t, err)
+	var names []string
+	for p := range strings.FieldsSeq(out) {
+		if strings.HasPrefix(p, "/nix/store/") {
+			names = append(names, filepath.Base(p))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestSystem takes guests of a NixOS system through their lives: with and
+// without a user namespace, with a root that lasts and one that does not.
+func TestSystem(t *testing.T) {
+	t.Parallel()
+	for _, users := range []string{"pick", "no"} {
+		for _, ephemeral := range []bool{false, true} {
+			t.Run(fmt.Sprintf("users %s, ephemeral %v", users, ephemeral), func(t *testing.T) {
+				t.Parallel()
+				b := newBerth(t)
+				s := b.systems()
+				one := s.Systems["one"]
+				b.run("create", "web", "--system-path", one, "privateNetwork=true", "networks=[none]", "privateUsers="+users, fmt.Sprintf("ephemeral=%v", ephemeral), "--start")
+				is(t, "state of the guest", b.in("web", "systemctl is-system-running --wait"), "running")
+				is(t, "system", b.in("web", "readlink /run/current-system /run/booted-system"), one+"\n"+one)
+				is(t, "closure", b.in("web", "ls -A /nix/store"), strings.Join(closureOf(t, s, "one"), "\n"))
+				is(t, "other owners than root", b.in("web", "find /nix / -xdev ! -user 0 ! -path '/proc*' ! -path '/var/log/journal*' | head -5"), "")
+				is(t, "web page", b.in("web", "busybox wget -qO- http://127.0.0.1:8080/"), "generation 1")
+				is(t, "without", fmt.Sprint(b.status("web").Lost), "[]")
+				b.has(b.out("status", "web"), one)
+				b.has(b.out("ls"), "nixos-system-mini-1")
+				b.guestCannotChangeStore(s, users != "no")
+
+				id := b.in("web", "cat /etc/machine-id; echo kept >/var/lib/file; chown alice /var/lib/file")
+				b.run("restart", "web")
+				again := b.in("web", "cat /etc/machine-id; cat /var/lib/file 2>/dev/null || :; stat -c %U /var/lib/file 2>/dev/null || :")
+				if want := map[bool]string{false: id + "\nkept\nalice", true: id}[ephemeral]; again != want {
+					t.Errorf("after a restart: %q, want %q", again, want)
+				}
+				is(t, "stop", b.run("stop", "web").took < 20*time.Second, true)
+				b.run("destroy", "web")
+			})
+		}
+	}
+}
+
+// guestCannotChangeStore has root in the guest try to write to its store, and
+// to see more of the host's.
+func (b *berth) guestCannotChangeStore(s mininixos.Set, mapped bool) {
+	b.Helper()
+	one, secret := s.Systems["one"], s.Systems["secret"]
+	b.run("exec", "web", "--", "unshare", "-m", "/bin/sh", "-c", "mount -t tmpfs x /tmp && mkdir -p /m && mount --bind /nix/store /m && test -x /m/"+filepath.Base(one)+"/init")
+	for _, try := range []string{
+		"touch /nix/store/new", "mkdir /nix/store/new", "rm -f " + one + "/init", "echo x >>" + one + "/init", "chmod 777 " + one,
+		"chown 7 " + one, "mv " + one + " /nix/store/x", "ln " + one + "/init /nix/store/x",
+		"mount -o remount,rw /nix/store", "mount -o remount,bind,rw /nix/store && touch " + one + "/new",
+		"mkdir -p /m && mount --bind /nix/store /m && mount -o remount,bind,rw /m && touch /m/new",
+		"cat " + secret, "cat /nix/store/../../" + secret, "cat /proc/1/root" + secret, "ls /nix/store/../shown", "ls /nix/store/../source",
+		"umount /nix/store && cat " + secret,
+		"mkdir -p /o && mount -t overlay -o lowerdir=/nix/store:/etc,redirect_dir=follow o /o && cat /o/" + filepath.Base(secret),
+		"find / -xdev -name '*-secret' | grep secret", "grep -r secret /proc/self/mountinfo",
+	} {
+		if r := b.try("exec", "web", "--", "unshare", "-m", "/bin/sh", "-c", try); r.code == 0 || r.code >= 125 && r.code != 127 {
+			b.Errorf("root in the guest could: %v", r)
+		}
+	}
+	if mapped {
+		if r := b.try("exec", "web", "--", "mount", "-o", "remount,bind,rw", "/nix/store"); r.code == 0 {
+			b.Errorf("root in the guest could: %v", r)
+		}
+	}
+	if out, err := nix(b, s, "--verify-path", one, secret); err != nil {
+		b.Errorf("the host's store has changed: %v\n%s", err, out)
+	}
+}
+
+// TestSystemHostStore shows all of the host's store to a guest.
+func TestSystemHostStore(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	b.run("create", "web", "--system-path", s.Systems["one"], "storeAccess=host", "--start")
+	is(t, "what is not its own", b.in("web", "cat "+s.Systems["secret"]), "secret")
+	is(t, "owner", b.in("web", "stat -c %u "+s.Systems["secret"]), "0")
+	for _, try := range []string{"touch /nix/store/new", "mount -o remount,rw /nix/store", "mount -o remount,bind,rw /nix/store"} {
+		if r := b.try("exec", "web", "--", "/bin/sh", "-c", try); r.code == 0 {
+			t.Errorf("root in the guest could: %v", r)
+		}
+	}
+	b.declare("containers: { db: { system: " + s.Systems["one"] + ", storeAccess: host, privateUsers: no, autoStart: false } }")
+	b.has(b.out("plan", "-f", "berth.yaml"), "note: storeAccess: with privateUsers: no root in the guest can make the host's store writable")
+}
+
+// TestSystemKept: a container's system is not collected, and is when nobody
+// needs it any more.
+func TestSystemKept(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	spare := s.Systems[mininixos.Unkept]
+	b.run("create", "web", "--system-path", spare)
+	collect := func() (string, error) { return nix(t, s, "--delete", spare) }
+	if out, err := collect(); err == nil || !strings.Contains(out, "alive") {
+		t.Fatalf("the system of a stopped container was collected: %v\n%s", err, out)
+	}
+	b.run("set", "web", "system="+s.Systems["two"])
+	is(t, "systems", b.systemsOf("web"), filepath.Base(s.Systems["two"]))
+	b.run("set", "web", "system="+spare)
+	b.run("start", "web")
+	b.run("set", "web", "restartIfChanged=false")
+	b.run("set", "web", "system="+s.Systems["two"])
+	if out, err := collect(); err == nil {
+		t.Fatalf("the system of a running guest was collected:\n%s", out)
+	}
+	b.run("restart", "web")
+	is(t, "system", b.in("web", "readlink /run/current-system"), s.Systems["two"])
+	b.run("destroy", "web")
+	if out, err := collect(); err != nil {
+		t.Errorf("the system of a container that is gone is kept: %v\n%s", err, out)
+	}
+}
+
+// systemsOf are the systems that are kept for a container.
+func (b *berth) systemsOf(name string) string {
+	b.Helper()
+	var names []string
+	entries, err := os.ReadDir(filepath.Join(b.root, "var/lib/berth/systems", name))
+	must(b, err)
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".json") {
+			names = append(names, e.Name())
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// TestSystemChanges declares a link, as nix build makes, that leads to another
+// system each time.
+func TestSystemChanges(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	link := func(name string) {
+		_ = os.Remove(filepath.Join(b.work, "result"))
+		must(t, os.Symlink(s.Systems[name], filepath.Join(b.work, "result")))
+	}
+	link("one")
+	b.declare("containers: { web: { system: ./result } }")
+	b.run("up")
+	is(t, "system", b.in("web", "readlink /run/current-system; echo kept >/var/lib/file"), s.Systems["one"])
+	is(t, "second up", b.run("up").err, "web: nothing to do\n")
+
+	link("two")
+	b.has(b.out("plan", "-f", "berth.yaml"), "web: update, effect restart", "system: nixos-system-mini-1 (", " -> nixos-system-mini-2 (")
+	b.run("set", "web", "labels.a=b", "--adopt") // of everything else: the system stays
+	is(t, "system", b.in("web", "readlink /run/current-system"), s.Systems["one"])
+	b.run("apply", "--adopt", "--yes", "-f", "berth.yaml")
+	is(t, "system", b.in("web", "readlink /run/current-system; cat /var/lib/file /etc/motd"), s.Systems["two"]+"\nkept\ngeneration 2")
+	is(t, "kept systems", b.systemsOf("web"), filepath.Base(s.Systems["two"]))
+
+	b.declare("containers: { web: { system: " + s.Systems["two"] + " } }")
+	leader := b.status("web").Leader
+	b.run("up")
+	is(t, "leader after another way to the same system", b.status("web").Leader, leader)
+
+	b.declare("containers: { web: { image: $TINY } }")
+	b.has(b.out("plan", "-f", "berth.yaml"), "effect recreate")
+	b.run("up", "--yes")
+	is(t, "kept systems", b.systemsOf("web"), "")
+	b.declare("containers: { web: { system: " + s.Systems["one"] + " } }")
+	b.run("up", "--yes")
+	is(t, "system", b.in("web", "readlink /run/current-system; cat /var/lib/file 2>/dev/null || echo new"), s.Systems["one"]+"\nnew")
+}
+
+// TestSystemInPlace has a guest's own switch-to-configuration work on the
+// systems under test: that they do is what other tests build on.
+func TestSystemInPlace(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	b.run("create", "web", "--system-path", s.Systems["one"], "storeAccess=host", "privateNetwork=true", "networks=[none]", "--start")
+	pid := b.in("web", "systemctl show -P MainPID steady")
+	r := b.run("exec", "web", "--", s.Systems["two"]+"/bin/switch-to-configuration", "test")
+	b.has(r.err, "stopping the following units: web.service", "starting the following units: web.service")
+	is(t, "current and booted", b.in("web", "readlink /run/current-system /run/booted-system"), s.Systems["two"]+"\n"+s.Systems["one"])
+	is(t, "untouched service", b.in("web", "systemctl show -P MainPID steady"), pid)
+	is(t, "new service", b.in("web", "systemctl is-active tick; cat /etc/motd"), "active\ngeneration 2")
+	b.has(b.fails(4, "exec", "web", "--", s.Systems["failing"]+"/bin/switch-to-configuration", "test").err, "the following units failed: broken.service", "it cannot work")
+	is(t, "back", b.try("exec", "web", "--", s.Systems["one"]+"/bin/switch-to-configuration", "test").code, 0)
+	is(t, "file of the other", b.in("web", "test -e /etc/motd || echo gone"), "gone")
+	b.fails(1, "exec", "web", "--", s.Systems["one"]+"/bin/switch-to-configuration")
+}
+
+// TestSystemKinds has systems that are large, that come up degraded, and that
+// never do.
+func TestSystemKinds(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	for name, system := range map[string]string{"large": "large", "failing": "failing", "stuck": "stuck"} {
+		b.run("create", name, "--system-path", s.Systems[system], "timeoutStartSec=4s")
+	}
+	b.run("start", "large", "failing")
+	is(t, "packages", b.in("large", "ls /nix/store | wc -l"), fmt.Sprint(len(closureOf(t, s, "large"))))
+	is(t, "mounts", b.in("large", "grep -c ' /nix/store' /proc/self/mountinfo"), "1")
+	is(t, "what a file has", b.in("large", "cat /nix/store/*-package-7"), "7")
+	is(t, "state", b.in("failing", "systemctl is-system-running --wait || :"), "degraded")
+	b.has(b.out("why", "failing"), "broken.service")
+	b.fails(5, "start", "stuck")
+}
+
+// TestSystemRefused: what cannot be booted is told before anything is made.
+func TestSystemRefused(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	for system, want := range map[string]string{
+		"/nix/store/00000000000000000000000000000000-nixos-system-gone": "is not valid",
+		s.Systems["secret"]:           "is not a NixOS system: it has no init",
+		s.Systems["one"] + "/init":    "leads to no store path",
+		b.work:                        "leads to no store path",
+		filepath.Join(b.work, "gone"): "no such file or directory",
+	} {
+		r := b.fails(1, "create", "web", "--system-path", system)
+		b.has(r.err, want, "hint: ")
+		is(t, "answer", r.out, "")
+	}
+	is(t, "containers", b.out("ls", "-q"), "")
+	env := b.env
+	defer func() { b.env = env }()
+	b.env = append(slices.Clone(env), "PATH=/nonexistent")
+	if _, err := os.Stat("/nix/var/nix/profiles/default/bin/nix-store"); err != nil {
+		b.has(b.fails(1, "create", "web", "--system-path", s.Systems["one"]).err, "this host has no Nix")
+	}
+}
+
+// TestSystemLeftovers removes what a killed create leaves of a system.
+func TestSystemLeftovers(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	b.run("create", "web", "--system-path", s.Systems["one"])
+	systems := filepath.Join(b.root, "var/lib/berth/systems")
+	must(t, os.Rename(filepath.Join(systems, "web"), filepath.Join(systems, "gone")))
+	b.declare("containers: { k: { image: $TINY, autoStart: false } }")
+	b.run("apply", "-f", "berth.yaml")
+	if _, err := os.Stat(filepath.Join(systems, "gone")); err == nil {
+		t.Error("the system of no container is kept")
+	}
+	b.run("start", "web") // takes what is missing
+	is(t, "kept systems", b.systemsOf("web"), filepath.Base(s.Systems["one"]))
+}
+
+// TestSystemFromCache boots a system that a binary cache has brought into
+// berth's own store, without a Nix.
+func TestSystemFromCache(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	one := s.Systems["one"]
+	run := func(program string, args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), filepath.Join(s.Nix, program), args...)
+		cmd.Dir = b.work
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s %q: %v\n%s", program, args, err, out)
+		}
+	}
+	run("nix-store", "--generate-binary-cache-key", "test-1", "secret", "public")
+	run("nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://"+b.work+"/cache?compression=none&secret-key="+b.work+"/secret", one)
+	b.env = append(b.env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/nonexistent")
+	b.run("nix", "pull", "file://"+b.work+"/cache", one, "--trusted-public-key", strings.TrimSpace(b.read(filepath.Join(b.work, "public"))))
+	b.run("create", "web", "--system-path", one, "--start")
+	is(t, "system", b.in("web", "readlink /run/current-system"), one)
+	is(t, "closure", b.in("web", "ls -A /nix/store"), strings.Join(closureOf(t, s, "one"), "\n"))
+	b.run("nix", "gc")
+	is(t, "after garbage collection", b.in("web", "cat "+one+"/nixos-version"), "1")
+	b.run("destroy", "web")
+	b.run("nix", "gc")
+	is(t, "what is left of the store", b.out("nix", "ls", "--json"), "[]")
+}
