@@ -52,8 +52,8 @@ func (b *berth) systems() mininixos.Set {
 	return s
 }
 
-// nix runs nix-store on this machine.
-func nix(t testing.TB, s mininixos.Set, args ...string) (string, error) {
+// nixStore runs nix-store on this machine.
+func nixStore(t testing.TB, s mininixos.Set, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(s.Nix, "nix-store"), args...)
 	if found, err := exec.LookPath("nix-store"); err == nil {
@@ -66,7 +66,7 @@ func nix(t testing.TB, s mininixos.Set, args ...string) (string, error) {
 // closureOf are the names in /nix/store of what a system consists of, sorted.
 func closureOf(t testing.TB, s mininixos.Set, name string) []string {
 	t.Helper()
-	out, err := nix(t, s, "--query", "--requisites", s.Systems[name])
+	out, err := nixStore(t, s, "--query", "--requisites", s.Systems[name])
 	must(t, err)
 	var names []string
 	for p := range strings.FieldsSeq(out) {
@@ -138,7 +138,7 @@ func (b *berth) guestCannotChangeStore(s mininixos.Set, mapped bool) {
 			b.Errorf("root in the guest could: %v", r)
 		}
 	}
-	if out, err := nix(b, s, "--verify-path", one, secret); err != nil {
+	if out, err := nixStore(b, s, "--verify-path", one, secret); err != nil {
 		b.Errorf("the host's store has changed: %v\n%s", err, out)
 	}
 }
@@ -168,7 +168,7 @@ func TestSystemKept(t *testing.T) {
 	s := b.systems()
 	spare := s.Systems[mininixos.Unkept]
 	b.run("create", "web", "--system-path", spare)
-	collect := func() (string, error) { return nix(t, s, "--delete", spare) }
+	collect := func() (string, error) { return nixStore(t, s, "--delete", spare) }
 	if out, err := collect(); err == nil || !strings.Contains(out, "alive") {
 		t.Fatalf("the system of a stopped container was collected: %v\n%s", err, out)
 	}
