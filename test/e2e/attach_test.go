@@ -127,18 +127,19 @@ func TestGuestManagers(t *testing.T) {
 // each by itself and all at once.
 func TestGuestManagersOfDebian(t *testing.T) {
 	l := newLan(t)
+	l.ownImages()
 	const interfaces = "printf 'auto eth0\\niface eth0 inet dhcp\\n' >/etc/network/interfaces; echo nodev >>/etc/dhcpcd.conf; "
 	all := []string{"NetworkManager", "dhcpcd", "networking"}
 	for i, units := range [][]string{{"NetworkManager"}, {"dhcpcd"}, {"networking"}, all} {
 		name := fmt.Sprintf("web%d", i)
-		l.run("create", name, "--image", "tar:"+initImage("managers"), "--start", "privateNetwork=true")
+		l.run("create", name, "--image", fromRecipe("managers")(l.berth), "--start", "privateNetwork=true")
 		l.in(name, "systemctl disable --quiet systemd-networkd "+strings.Join(all, " ")+" 2>&1; "+interfaces+"systemctl enable --quiet "+strings.Join(units, " ")+" 2>&1")
 		l.run("restart", name)
 		addresses := "lo\neth0 " + strings.Join(l.lease(name).Links[0].Addresses, " ")
 		for _, u := range units {
 			l.until(u+" runs", func() bool { return l.try("exec", name, "--", "systemctl", "is-active", "--quiet", u).code == 0 })
 		}
-		for _, how := range []string{"", "systemctl restart " + strings.Join(units, " ")} {
+		for _, how := range []string{"", "systemctl try-restart NetworkManager dhcpcd"} { // ifupdown would do as it is told, and take eth0 down
 			l.in(name, how)
 			what := fmt.Sprintf("%s %q", units, how)
 			if len(units) == 1 && units[0] == "NetworkManager" {
