@@ -49,7 +49,7 @@ func TestNames(t *testing.T) {
 	if strings.Contains(l.read(filepath.Join(l.root, "etc/hosts")), "three") {
 		t.Error("the host still knows what has stopped")
 	}
-	l.in("two", `perl -MIO::Socket::INET -e 'fork and exit; open STDOUT, ">/dev/null"; open STDERR, ">&STDOUT"; open STDIN, "</dev/null"; $s = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) or die; while ($c = $s->accept) { print $c "here\n"; close $c }'`)
+	l.in("two", `perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) or die; fork and exit; open STDOUT, ">/dev/null"; open STDERR, ">&STDOUT"; open STDIN, "</dev/null"; while ($c = $s->accept) { print $c "here\n"; close $c }'`)
 	is(l, "the port on [::1]", l.host("timeout 5 bash -c 'read -r x </dev/tcp/::1/8082; echo $x'"), "here")
 	var findings []struct{ Check, Severity, Text string }
 	l.json(&findings, "doctor", "--json")
