@@ -25,7 +25,10 @@ func (e *Engine) checkFirewall(ctx context.Context) []container.Finding {
 		return finding(check, container.Bad, "somebody has removed rules of berth from nftables, or a part of them: guests' ports and their way out do not work, and they are not held to their addresses",
 			"berth doctor --fix makes them anew, and so does berth apply")
 	}
-	links := e.ownLinks()
+	links, err := e.ownLinks()
+	if err != nil {
+		return unknown(err)
+	}
 	forwarding, err := firewall.Forwarding(links...)
 	if err != nil {
 		return unknown(err)
@@ -58,16 +61,19 @@ func (e *Engine) checkFirewall(ctx context.Context) []container.Finding {
 // ownLinks are the interfaces of the host that lead to guests: the bridges of all
 // networks, or the one that the first guest would get, and the links to guests
 // alone.
-func (e *Engine) ownLinks() []string {
+func (e *Engine) ownLinks() ([]string, error) {
 	var out []string
 	all, err := network.ReadNetworks(e.Paths)
-	if err != nil || len(all) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
 		out = append(out, e.defaultBridge())
 	}
 	for _, n := range all {
 		out = append(out, n.Bridge)
 	}
-	leases, _ := network.ReadLeases(e.Paths) // checkNetworks says what is wrong with them
+	leases, err := network.ReadLeases(e.Paths)
 	for _, l := range leases {
 		for _, k := range l.Links {
 			if k.Kind == network.Point {
@@ -76,7 +82,7 @@ func (e *Engine) ownLinks() []string {
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return slices.Compact(out), err
 }
 
 // each joins a text with each of the names in the place of every %s.
