@@ -75,7 +75,7 @@ func (l *lan) beyond(script string) string {
 func (l *lan) links() string {
 	l.Helper()
 	return l.sh(`(ip -o link | sed -E 's/^[0-9]*: ([^ ]*): <.*[<,](UP)?[,>].*(link\/.*)/\1 \2 \3/'
-		ip -o addr show scope global | sed -E 's/^[0-9]*://; s/ valid_lft.*//'; (ip -4 route show table all; ip -6 route show table all) | grep -vE '^(multicast|anycast|fe80|local fe80)') | sort
+		ip -o addr show scope global | sed -E 's/^[0-9]*://; s/ valid_lft.*//'; (ip -4 route show table all; ip -6 route show table all) | grep -vE '^(multicast|anycast|fe80|local fe80)' | sed 's/ linkdown//') | sort
 		ip rule; ip -6 rule; ` + l.rules + `; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
 		cat /etc/hosts; find /run/systemd/network /run/udev/rules.d -type f 2>/dev/null || true`)
 }
