@@ -26,13 +26,13 @@ demo-clean: build
 test:
 	@scripts/need $(TEST)
 	go vet -tags e2e,inside,packages ./...
-	go test -tags e2e -timeout 20m ./...
+	go test -count=1 -tags e2e -timeout 20m ./...
 
 # The same but for what e2e does.
 unit:
 	@scripts/need $(TEST) nsenter=util-linux
 	go vet -tags e2e,inside,packages ./...
-	go test -tags e2e -timeout 20m $$(go list ./... | grep -v '/test/e2e$$')
+	go test -count=1 -tags e2e -timeout 20m $$(go list ./... | grep -v '/test/e2e$$')
 
 # The end-to-end suite on this machine, and with those of faults and of packages
 # on nested machines with systemd.
