@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"github.com/letsencrypt/pebble/v2/db"
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
+	"github.com/mholt/acmez/v3/acme"
 	"github.com/miekg/dns"
 
 	"github.com/berth-containers/berth/container"
@@ -31,6 +31,7 @@ import (
 // pebble is the ACME test server, an authority in this process.
 type pebble struct {
 	*httptest.Server
+	store  *db.MemoryStore
 	root   string // the file of its own server's certificate
 	roots  *x509.CertPool
 	orders atomic.Int64
@@ -48,7 +49,7 @@ func newPebble(t *testing.T, http01, tlsalpn01 int, age time.Duration) *pebble {
 	authority := ca.New(l, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: uint64(age / time.Second)}})
 	validation := va.New(l, http01, tlsalpn01, true, resolver(t), store)
 	front := wfe.New(l, store, validation, authority, []string{"pebble.letsencrypt.org"}, true, false, 1, 1)
-	p := &pebble{roots: x509.NewCertPool()}
+	p := &pebble{store: store, roots: x509.NewCertPool()}
 	h := front.Handler()
 	p.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "order-plz") {
@@ -171,23 +172,52 @@ func TestACME(t *testing.T) {
 	}
 }
 
+// TestRenewal has an authority that wants its certificates back at once, twice.
 func TestRenewal(t *testing.T) {
-	w, _ := acmeWorld(t, true, true, 15*time.Second)
+	w, p := acmeWorld(t, true, true, 24*time.Hour)
 	w.guest(t, "a", "a.example.com", container.TLSACME, reply("I am a"))
-	serials := []string{w.certified(t, "a.example.com").SerialNumber.String()}
-	client := func() error {
-		c := w.client("HTTP/2.0") // a new connection each time
-		res, err := c.Get("https://a.example.com/")
-		if err == nil {
+	leaf := w.certified(t, "a.example.com")
+	for range 2 {
+		now := time.Now().UTC()
+		must(t, p.store.SetARIResponse(leaf.SerialNumber, fmt.Sprintf(`{"suggestedWindow":{"start":%q,"end":%q}}`,
+			now.Add(-time.Hour).Format(time.RFC3339), now.Add(-time.Minute).Format(time.RFC3339))))
+		old := leaf
+		eventually(t, "the certificate is a new one", func() bool {
+			c := w.client("HTTP/2.0") // a new connection each time
+			res, err := c.Get("https://a.example.com/")
+			must(t, err) // at every moment there is one
 			_, err = io.Copy(io.Discard, res.Body)
+			must(t, err)
 			c.CloseIdleConnections()
-		}
-		return err
+			leaf = res.TLS.PeerCertificates[0]
+			return leaf.SerialNumber.Cmp(old.SerialNumber) != 0
+		})
 	}
-	for len(serials) < 3 {
-		must(t, client()) // at every moment there is one that is valid
-		if s := w.certified(t, "a.example.com").SerialNumber.String(); !slices.Contains(serials, s) {
-			serials = append(serials, s)
+}
+
+func TestRenewalIsDue(t *testing.T) {
+	t.Parallel()
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	day := func(n int) time.Time { return begin.AddDate(0, 0, n) }
+	window := func(from, to int) *acme.RenewalInfo {
+		info := &acme.RenewalInfo{SelectedTime: day(to)}
+		info.SuggestedWindow.Start, info.SuggestedWindow.End = day(from), day(to)
+		return info
+	}
+	for name, c := range map[string]struct {
+		rec  certificateFile
+		want time.Time
+	}{
+		"the authority says nothing":    {certificateFile{}, day(60)},
+		"the authority has a window":    {certificateFile{Renewal: window(40, 50)}, day(50)},
+		"its window ends with validity": {certificateFile{Renewal: window(0, 90)}, day(81)},
+		"its window is after validity":  {certificateFile{Renewal: window(100, 200)}, day(81)},
+		"the last try failed":           {certificateFile{Failures: 1, Retry: day(3), Renewal: window(1, 2)}, day(3)},
+		"it is of some other authority": {certificateFile{Directory: "https://other"}, time.Time{}},
+	} {
+		h := held{rec: c.rec, cert: &tls.Certificate{Leaf: &x509.Certificate{NotBefore: begin, NotAfter: day(90)}}}
+		if due := h.due(""); !due.Equal(c.want) {
+			t.Errorf("%s: due at %v, not at %v", name, due, c.want)
 		}
 	}
 }

@@ -199,11 +199,16 @@ func (h *held) due(directory string) time.Time {
 		return h.rec.Retry
 	case h.cert == nil || h.rec.Directory != directory:
 		return time.Time{}
-	case h.rec.Renewal != nil && h.rec.Renewal.HasWindow():
-		return h.rec.Renewal.SelectedTime
 	}
-	leaf := h.cert.Leaf
-	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 3)
+	end, age := h.cert.Leaf.NotAfter, h.cert.Leaf.NotAfter.Sub(h.cert.Leaf.NotBefore)
+	if h.rec.Renewal == nil || !h.rec.Renewal.HasWindow() {
+		return end.Add(-age / 3)
+	}
+	// An authority that wants to be asked late leaves time to try again.
+	if late := end.Add(-age / 10); h.rec.Renewal.SelectedTime.After(late) {
+		return late
+	}
+	return h.rec.Renewal.SelectedTime
 }
 
 // work does what is due for h, and returns what is to be kept.
