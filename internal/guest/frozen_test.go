@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 func freezable(t *testing.T) (*Guest, cgroup.Group) {
 	t.Helper()
 	g := running(t)
-	group := g.cgroups.Group(fmt.Sprintf("berth-test-%s-%d", t.Name(), os.Getpid()))
+	group := g.cgroups.Group(fmt.Sprintf("berth-test-%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), os.Getpid())) // one directory, which is removed
 	t.Cleanup(func() {
 		must(t, group.Kill(10*time.Second))
 		must(t, group.Remove())
