@@ -28,7 +28,12 @@ func run() int {
 	if len(os.Args) > 1 && os.Args[1] == preinit.Command {
 		return preinit.Main(os.Args[2:]) // before anything that only a command of a user needs
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	ctx, stop := context.WithCancel(context.Background())
+	ends := make(chan os.Signal, 1)
+	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM) // until the process ends: to stop costs two changes of threads for each
+	go func() {
+		<-ends
+		stop()
+	}()
 	return cli.Main(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 }

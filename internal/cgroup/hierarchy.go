@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -67,6 +68,9 @@ func parseMountinfo(r io.Reader) (Hierarchies, error) {
 	for {
 		if !sc.Scan() {
 			return h, sc.Err()
+		}
+		if !bytes.Contains(sc.Bytes(), []byte(" - cgroup")) {
+			continue // of a table that may have a thousand lines
 		}
 		before, after, ok := strings.Cut(sc.Text(), " - ")
 		front, back := strings.Fields(before), strings.Fields(after)

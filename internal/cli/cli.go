@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,9 +35,9 @@ type app struct {
 // Main runs the command line and returns its exit code.
 func Main(ctx context.Context, args []string, s Streams) int {
 	a := &app{Streams: s}
-	root := a.internal()
+	root := a.command(args)
 	if c, _, err := root.Find(args); err != nil || c == root {
-		root = a.command()
+		root = a.command(nil)
 	}
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
@@ -56,7 +57,7 @@ func usageError(err error) error {
 
 // Command is the whole command line, for documentation.
 func Command() *cobra.Command {
-	return (&app{Streams: Streams{os.Stdin, os.Stdout, os.Stderr}}).command()
+	return (&app{Streams: Streams{os.Stdin, os.Stdout, os.Stderr}}).command(nil)
 }
 
 // unknownCommand refuses a word that is no command, and names those like it.
@@ -79,14 +80,6 @@ const (
 	groupHost    = "host"
 )
 
-// internal is the command line that berth starts itself with. It stands apart
-// because a shim is to start quickly.
-func (a *app) internal() *cobra.Command {
-	root := a.base()
-	root.AddCommand(a.shimCmd(), a.runCmd(), a.attachCmd(), a.settleCmd(), a.haltCmd(), a.namesCmd(), a.packCmd(), a.unpackCmd())
-	return root
-}
-
 // base is a command line without commands.
 func (a *app) base() *cobra.Command {
 	root := &cobra.Command{
@@ -106,7 +99,27 @@ func (a *app) base() *cobra.Command {
 	return root
 }
 
-func (a *app) command() *cobra.Command {
+// verbs are the commands of a group, by their names.
+type verbs map[string]func(*app) *cobra.Command
+
+// all are the verbs by groups; those that berth runs itself are in none.
+func all() map[string]verbs {
+	return map[string]verbs{
+		groupDeclare: {"plan": (*app).planCmd, "apply": (*app).applyCmd, "up": (*app).upCmd, "down": (*app).downCmd, "create": (*app).createCmd, "set": (*app).setCmd,
+			"edit": (*app).editCmd, "show": (*app).showCmd, "destroy": (*app).destroyCmd},
+		groupRun: {"start": (*app).startCmd, "stop": (*app).stopCmd, "restart": (*app).restartCmd, "terminate": (*app).terminateCmd, "pause": (*app).pauseCmd,
+			"resume": (*app).resumeCmd, "ls": (*app).lsCmd, "status": (*app).statusCmd, "wait": (*app).waitCmd, "why": (*app).whyCmd, "port": (*app).portCmd},
+		groupInside: {"exec": (*app).execCmd, "shell": (*app).shellCmd, "login": (*app).loginCmd, "logs": (*app).logsCmd, "cp": (*app).cpCmd},
+		groupHost: {"image": (*app).imageCmd, "nix": (*app).nixCmd, "network": (*app).networkCmd, "ingress": (*app).ingressCmd, "doctor": (*app).doctorCmd,
+			"explain": (*app).explainCmd, "install": (*app).installCmd, "uninstall": (*app).uninstallCmd, "schema": (*app).schemaCmd, "version": (*app).versionCmd},
+		"": {"shim": (*app).shimCmd, "run": (*app).runCmd, "attach": (*app).attachCmd, "settle": (*app).settleCmd, "halt": (*app).haltCmd, "names": (*app).namesCmd,
+			"pack": (*app).packCmd, "unpack": (*app).unpackCmd},
+	}
+}
+
+// command is the command line, with those verbs only that are among words, or
+// with all for none: to make them all takes as long as a short command does.
+func (a *app) command(words []string) *cobra.Command {
 	root := a.base()
 	root.SuggestionsMinimumDistance = 2
 	root.AddGroup(
@@ -115,25 +128,21 @@ func (a *app) command() *cobra.Command {
 		&cobra.Group{ID: groupInside, Title: "Working in them:"},
 		&cobra.Group{ID: groupHost, Title: "The host:"},
 	)
-	a.add(root, groupDeclare, a.planCmd(), a.applyCmd(), a.upCmd(), a.downCmd(), a.createCmd(), a.setCmd(), a.editCmd(), a.showCmd(), a.destroyCmd())
-	a.add(root, groupRun, a.startCmd(), a.stopCmd(), a.restartCmd(), a.terminateCmd(), a.pauseCmd(), a.resumeCmd(), a.lsCmd(), a.statusCmd(), a.waitCmd(), a.whyCmd(), a.portCmd())
-	a.add(root, groupInside, a.execCmd(), a.shellCmd(), a.loginCmd(), a.logsCmd(), a.cpCmd())
-	a.add(root, groupHost, a.imageCmd(), a.nixCmd(), a.networkCmd(), a.ingressCmd(), a.doctorCmd(), a.explainCmd(), a.installCmd(), a.uninstallCmd(), a.schemaCmd(), a.versionCmd())
-	for _, c := range root.Commands() {
-		if c.HasSubCommands() {
-			c.Args = unknownCommand
+	for group, verbs := range all() {
+		for name, verb := range verbs {
+			if words == nil || slices.Contains(words, name) {
+				c := verb(a)
+				c.GroupID = group
+				if c.HasSubCommands() {
+					c.Args = unknownCommand
+				}
+				root.AddCommand(c)
+			}
 		}
 	}
 	root.SetHelpCommandGroupID(groupHost)
 	root.SetCompletionCommandGroupID(groupHost)
 	return root
-}
-
-func (a *app) add(root *cobra.Command, group string, cmds ...*cobra.Command) {
-	for _, c := range cmds {
-		c.GroupID = group
-		root.AddCommand(c)
-	}
 }
 
 // rootDir is what --root says, or else the environment.

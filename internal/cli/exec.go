@@ -121,7 +121,6 @@ func (a *app) inside(cmd *cobra.Command, name string, c berth.Command) error {
 	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	defer signal.Stop(signals)
 	c.Signals = signals
 	a.code, err = h.Exec(context.WithoutCancel(cmd.Context()), n, c) // signals are the program's
 	return container.Named(n, err)

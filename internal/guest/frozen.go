@@ -18,19 +18,14 @@ const frozenPause = 50 * time.Millisecond
 // stop is called: what is in its control groups then gets nowhere.
 func (g *Guest) whileThawed(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		look := time.NewTicker(frozenPause)
-		defer look.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-look.C:
-				if g.cgroups.Frozen(g.leader.PID) {
-					cancel(ErrFrozen)
-				}
-			}
+	var look func()
+	look = func() {
+		if g.cgroups.Frozen(g.leader.PID) {
+			cancel(ErrFrozen)
+		} else if ctx.Err() == nil {
+			time.AfterFunc(frozenPause, look)
 		}
-	}()
+	}
+	time.AfterFunc(frozenPause, look)
 	return ctx, func() { cancel(nil) }
 }
