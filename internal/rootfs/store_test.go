@@ -209,7 +209,7 @@ func TestThousandNames(t *testing.T) {
 				return err
 			}
 			begun := time.Now()
-			at, _, err := r.mountStore()
+			at, _, err := r.mountStore(nil)
 			best = min(best, time.Since(begun))
 			if got := names(at); !slices.Equal(got, s.Names) {
 				t.Errorf("%d names", len(got))
