@@ -17,16 +17,18 @@ const (
 	storeHashLen = 32
 	storeHash    = "0123456789abcdfghijklmnpqrsvwxyz" // base 32 without e, o, t and u
 	storeNameMax = 211
+
+	storeShown = 250 // characters of what is no store path that an error shows
 )
 
 // ParseStorePath reads a whole store path, with nothing behind its name.
 func ParseStorePath(s string) (StorePath, error) {
 	base, ok := strings.CutPrefix(s, StoreDir+"/")
 	if !ok {
-		return "", fmt.Errorf("%q is not below %s", s, StoreDir)
+		return "", fmt.Errorf("%.*q is not below %s", storeShown, s, StoreDir)
 	}
 	if err := checkStoreBase(base); err != nil {
-		return "", fmt.Errorf("%q is not a store path: %w", s, err)
+		return "", fmt.Errorf("%.*q is not a store path: %w", storeShown, s, err)
 	}
 	return StorePath(s), nil
 }
@@ -46,13 +48,15 @@ func checkStoreBase(base string) error {
 // Base is the path without StoreDir: HASH-NAME.
 func (p StorePath) Base() string { return path.Base(string(p)) }
 
+// Hash is what the base name begins with, by which binary caches know the path.
+func (p StorePath) Hash() string { return p.Base()[:storeHashLen] }
+
 // Short is the path's name with the first digits of its hash, for people.
 func (p StorePath) Short() string {
 	if len(p) <= len(StoreDir)+1+storeHashLen {
 		return string(p)
 	}
-	hash, name, _ := strings.Cut(p.Base(), "-")
-	return name + " (" + hash[:7] + ")"
+	return p.Base()[storeHashLen+1:] + " (" + p.Hash()[:7] + ")"
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.

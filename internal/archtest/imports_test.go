@@ -62,7 +62,7 @@ var only = map[string][]string{
 	"internal/archive":          {"internal/state"},
 	"internal/inotify":          {"internal/cgroup", "internal/state"},
 	"internal/rootfs":           {"internal/namespace"},
-	"internal/guest":            {"internal/boot", "internal/cgroup", "internal/namespace", "internal/preinit", "internal/process", "internal/unit"},
+	"internal/guest":            {"internal/boot", "internal/cgroup", "internal/namespace", "internal/preinit", "internal/process", "internal/state", "internal/unit"},
 	"internal/closure":          {"container", "internal/nix", "internal/nix/store", "internal/plain", "internal/state"},
 	"internal/transfer":         {"internal/archive"},
 	"internal/journal":          {"internal/archive", "internal/plain"},

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/berth-containers/berth/container"
-	"github.com/berth-containers/berth/internal/nix"
 	"github.com/berth-containers/berth/internal/nix/store"
 )
 
@@ -21,36 +20,24 @@ type Own struct {
 
 // Closure implements Source.
 func (o Own) Closure(ctx context.Context, p container.StorePath) (Closure, error) {
-	path, err := nix.ParsePath(string(p))
-	if err != nil {
-		return Closure{}, err
-	}
-	if !o.Store.Has(path) {
+	if !o.Store.Has(p) {
 		return o.Other.Closure(ctx, p)
 	}
-	paths, err := o.Store.Closure(path)
+	paths, err := o.Store.Closure(p)
 	if err != nil {
 		return Closure{}, fmt.Errorf("system: %w", err)
 	}
-	c := Closure{System: p, Dir: filepath.Dir(o.Store.Dir(path))}
-	for _, path := range paths {
-		c.Paths = append(c.Paths, container.StorePath(path))
-	}
-	return c, nil
+	return Closure{System: p, Dir: filepath.Dir(o.Store.Dir(p)), Paths: paths}, nil
 }
 
 // Keep implements Source. Who collects garbage in berth's own store asks
 // containers' records what they need; the link is for people.
 func (o Own) Keep(ctx context.Context, p container.StorePath, link string) error {
-	path, err := nix.ParsePath(string(p))
-	if err != nil {
-		return err
-	}
-	if !o.Store.Has(path) {
+	if !o.Store.Has(p) {
 		return o.Other.Keep(ctx, p, link)
 	}
 	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.Symlink(o.Store.Dir(path), link)
+	return os.Symlink(o.Store.Dir(p), link)
 }

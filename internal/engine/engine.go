@@ -58,12 +58,13 @@ func Open(paths state.Paths, events container.EventFunc) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := store.Open(paths.Nix())
 	return &Engine{
 		Paths:      paths,
 		Images:     image.Open(paths.Images(), image.Options{Events: events}),
-		Nix:        store.Open(paths.Nix()),
+		Nix:        own,
 		Events:     events,
-		closures:   closure.Systems{Paths: paths, Source: closure.Own{Store: store.Open(paths.Nix()), Other: closure.Nix{}}},
+		closures:   closure.Systems{Paths: paths, Source: closure.Own{Store: own, Other: closure.Nix{}}},
 		probe:      probe,
 		supervisor: keeper,
 		cgroups:    h,

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/nix"
@@ -178,9 +177,8 @@ func (e *Engine) systems() (map[nix.StorePath][]string, error) {
 		return nil, err
 	}
 	out := map[nix.StorePath][]string{}
-	use := func(system string, n container.Name) {
-		base, _, _ := strings.Cut(strings.TrimPrefix(system, nix.StoreDir+"/"), "/")
-		if p, err := nix.ParsePath(base); err == nil && !slices.Contains(out[p], string(n)) {
+	use := func(p nix.StorePath, n container.Name) {
+		if p != "" && !slices.Contains(out[p], string(n)) {
 			out[p] = append(out[p], string(n))
 		}
 	}
@@ -191,9 +189,9 @@ func (e *Engine) systems() (map[nix.StorePath][]string, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", n, err)
 		}
-		use(string(rec.System), n)
+		use(rec.System, n)
 		if l, err := e.launched(n); err == nil && l != nil {
-			use(string(l.System), n)
+			use(l.System, n)
 		}
 	}
 	return out, nil

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/internal/namespace"
+	"github.com/berth-containers/berth/internal/state"
 )
 
 // KeepFilters has the system call filters of the guest's init kept in a file,
@@ -32,28 +32,9 @@ func (g *Guest) readFilters(ctx context.Context, count int) ([][]unix.SockFilter
 	}
 	f, err := namespace.Filters(ctx, g.leader.PID)
 	if err == nil && keeps && len(f) == count {
-		_ = writeFile(g.filters, encodeFilters(f, g.leader.PID, g.start)) // the next one reads them again
+		_ = state.WriteRuntimeFile(g.filters, encodeFilters(f, g.leader.PID, g.start), 0o600) // the next one reads them again
 	}
 	return f, err
-}
-
-// writeFile replaces a file at once.
-func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }
 
 // filtersMagic begins a file of filters. The init's PID and start follow in

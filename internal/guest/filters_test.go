@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/state"
 )
 
 func someFilters() [][]unix.SockFilter {
@@ -47,7 +49,7 @@ func TestKeepFilters(t *testing.T) {
 	if f, err := g.readFilters(t.Context(), 0); f != nil || err != nil {
 		t.Errorf("of a guest without: %v, %v", f, err)
 	}
-	must(t, writeFile(file, encodeFilters(someFilters(), g.leader.PID, g.start)))
+	must(t, state.WriteRuntimeFile(file, encodeFilters(someFilters(), g.leader.PID, g.start), 0o600))
 	if f, err := g.readFilters(t.Context(), 2); err != nil || !reflect.DeepEqual(f, someFilters()) {
 		t.Errorf("kept: %v, %v", f, err)
 	}

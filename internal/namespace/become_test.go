@@ -1,7 +1,6 @@
 package namespace
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -18,33 +17,24 @@ import (
 // arguments and environment, and the limits and the masks of before.
 func TestBecome(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env, cmd.Stderr = []string{roleVariable + "=become"}, os.Stderr
-	in, err := cmd.StdinPipe()
-	must(t, err)
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
-	_, err = bufio.NewReader(out).ReadString('\n')
-	must(t, err)
-	got, err := PlainFilters(t.Context(), cmd.Process.Pid)
+	pid := filtered(t, "become")
+	got, err := PlainFilters(t.Context(), pid)
 	must(t, err)
 	if !reflect.DeepEqual(got, twoFilters()) {
 		t.Errorf("got %v, want %v", got, twoFilters())
 	}
-	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if must(t, err); string(cmdline) != "name\x00filtered already\x00" {
 		t.Errorf("its arguments are %q", cmdline)
 	}
-	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", cmd.Process.Pid))
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if must(t, err); !bytes.HasSuffix(environ, []byte("\x00A=b\x00")) {
 		t.Errorf("its environment is %q", environ)
 	}
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", cmd.Process.Pid))
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	must(t, err)
 	for _, task := range tasks { // Go has made them since
-		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/status", cmd.Process.Pid, task.Name())); err == nil && !bytes.Contains(b, []byte("\nSeccomp_filters:\t2\n")) {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/status", pid, task.Name())); err == nil && !bytes.Contains(b, []byte("\nSeccomp_filters:\t2\n")) {
 			t.Errorf("thread %s has other filters", task.Name())
 		}
 	}

@@ -34,11 +34,12 @@ func filterSelf() error {
 	return nil
 }
 
-// filtered is the PID of a process with these filters.
-func filtered(t *testing.T) int {
+// filtered is the PID of a process that has installed these filters in the way
+// of its role.
+func filtered(t *testing.T, role string) int {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env, cmd.Stderr = []string{roleVariable + "=filtered"}, os.Stderr
+	cmd.Env, cmd.Stderr = []string{roleVariable + "=" + role}, os.Stderr
 	in, err := cmd.StdinPipe()
 	must(t, err)
 	out, err := cmd.StdoutPipe()
@@ -53,7 +54,7 @@ func filtered(t *testing.T) int {
 // TestFilters: a program gets the filters of another process.
 func TestFilters(t *testing.T) {
 	t.Parallel()
-	pid := filtered(t)
+	pid := filtered(t, "filtered")
 	got, err := Filters(t.Context(), pid)
 	must(t, err)
 	if !reflect.DeepEqual(got, twoFilters()) {
@@ -78,7 +79,7 @@ func TestFilters(t *testing.T) {
 // TestFiltersAtOnce: several may read the filters of the same process.
 func TestFiltersAtOnce(t *testing.T) {
 	t.Parallel()
-	pid := filtered(t)
+	pid := filtered(t, "filtered")
 	var group sync.WaitGroup
 	for range 50 {
 		group.Go(func() {
@@ -94,7 +95,7 @@ func TestFiltersAtOnce(t *testing.T) {
 // without filters.
 func TestFiltersTraced(t *testing.T) {
 	t.Parallel()
-	pid := filtered(t)
+	pid := filtered(t, "filtered")
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	must(t, unix.PtraceSeize(pid))

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nix-community/go-nix/pkg/narinfo"
 	"github.com/nix-community/go-nix/pkg/nixhash"
+
+	"github.com/berth-containers/berth/container"
 )
 
 // Bounds on what a cache may say, far beyond anything that is of use.
@@ -90,11 +92,8 @@ func knownLines(text []byte) ([]byte, error) {
 
 func validate(raw *narinfo.NarInfo) (n NarInfo, err error) {
 	n.URL, n.Compression, n.Deriver, n.CA = raw.URL, raw.Compression, raw.Deriver, raw.CA
-	if !strings.HasPrefix(raw.StorePath, StoreDir+"/") {
-		return n, fmt.Errorf("StorePath is %q, which is not below %s", clip(raw.StorePath), StoreDir)
-	}
-	if n.Path, err = ParsePath(raw.StorePath); err != nil {
-		return n, err
+	if n.Path, err = container.ParseStorePath(raw.StorePath); err != nil {
+		return n, fmt.Errorf("StorePath: %w", err)
 	}
 	if n.References, err = parsePaths(raw.References); err != nil {
 		return n, err

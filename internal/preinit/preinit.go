@@ -20,6 +20,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/internal/namespace"
@@ -214,24 +215,13 @@ func (t Task) filters(dir string) ([][]unix.SockFilter, error) {
 // become returns only with an error.
 func (t Task) become(filters [][]unix.SockFilter) error {
 	if t.Announce {
-		if err := say("READY=1"); err != nil {
+		told, err := daemon.SdNotify(false, daemon.SdNotifyReady)
+		if err == nil && !told {
+			err = errors.New("NOTIFY_SOCKET is not set")
+		}
+		if err != nil {
 			return fmt.Errorf("tell that the guest is ready: %w", err)
 		}
 	}
 	return namespace.Become(t.Init[0], t.Init, os.Environ(), filters)
-}
-
-// say tells systemd-nspawn something; see sd_notify(3).
-func say(words string) error {
-	name := os.Getenv("NOTIFY_SOCKET")
-	if strings.HasPrefix(name, "@") {
-		name = "\x00" + name[1:]
-	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	_, err = conn.Write([]byte(words))
-	return err
 }

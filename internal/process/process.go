@@ -120,17 +120,37 @@ func ended(fd uintptr) bool {
 // that is gone; not where only the first of its threads has ended, as for a
 // moment where another becomes a program.
 func StartTime(pid int) (uint64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	f, err := stat(pid)
 	if err != nil {
 		return 0, err
+	}
+	return strconv.ParseUint(f[19], 10, 64)
+}
+
+// Parent is the PID of a process's parent: 0 where this PID namespace does not
+// have it. Errors are those of StartTime.
+func Parent(pid int) (int, error) {
+	f, err := stat(pid)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(f[1])
+}
+
+// stat are the fields of proc_pid_stat(5) from the third on, of a process that
+// has not ended.
+func stat(pid int) ([]string, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil, err
 	}
 	// The second field is a name in parentheses that may hold anything.
 	s := string(b)
 	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
-	if len(f) < 20 || f[0] == "Z" && f[17] == "1" { // its last thread, see proc_pid_stat(5)
-		return 0, fmt.Errorf("process %d has ended", pid)
+	if len(f) < 20 || f[0] == "Z" && f[17] == "1" { // its last thread
+		return nil, fmt.Errorf("process %d has ended", pid)
 	}
-	return strconv.ParseUint(f[19], 10, 64)
+	return f, nil
 }
 
 // ticksPerSecond is USER_HZ, which no Linux has otherwise.

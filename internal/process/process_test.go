@@ -107,9 +107,9 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestStartTimeOfAnyName gives processes names that try to be other fields of
+// TestAnyName gives processes names that try to be other fields of
 // /proc/PID/stat.
-func TestStartTimeOfAnyName(t *testing.T) {
+func TestAnyName(t *testing.T) {
 	t.Parallel()
 	before, err := StartTime(os.Getpid())
 	must(t, err)
@@ -121,6 +121,9 @@ func TestStartTimeOfAnyName(t *testing.T) {
 		}
 		if again, err := StartTime(c.Process.Pid); err != nil || again != got {
 			t.Errorf("%q started at %d, and at %d (%v)", name, got, again, err)
+		}
+		if parent, err := Parent(c.Process.Pid); err != nil || parent != os.Getpid() {
+			t.Errorf("%q has the parent %d (%v), not %d", name, parent, err, os.Getpid())
 		}
 		p, err := OpenStarted(c.Process.Pid, got)
 		must(t, err)

@@ -120,7 +120,7 @@ func (r Root) Mount() (Mounted, error) {
 	}
 	if r.Store.Dir != "" {
 		var lost string
-		if m.Store, lost, err = r.mountStore(); err != nil {
+		if m.Store, lost, err = r.mountStore(users); err != nil {
 			return m, err
 		}
 		if lost != "" {
@@ -131,8 +131,9 @@ func (r Root) Mount() (Mounted, error) {
 	return m, err
 }
 
-// userNamespaces are the guest's range as a namespace, for its bind mounts, and
-// the same for the layers of its overlay; nil where it is not needed.
+// userNamespaces are the guest's range as a namespace, for its bind mounts and
+// its store, and the same for the layers of its overlay; nil where it is not
+// needed.
 //
 // An overlay works on its layers, and systemd-nspawn on the root, as the
 // host's root. Through a mount with the guest's range alone that has no
@@ -143,7 +144,7 @@ func (r Root) userNamespaces() (users, layers *os.File, err error) {
 		return nil, nil, nil
 	}
 	guest := r.Users.extent()
-	if len(r.Binds) > 0 {
+	if len(r.Binds) > 0 || r.mapsStore() {
 		if users, err = namespace.NewUser(guest); err != nil {
 			return nil, nil, err
 		}

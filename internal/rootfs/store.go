@@ -10,8 +10,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/berth-containers/berth/internal/namespace"
 )
 
 // Store is a directory of immutable files and trees, such as /nix/store, of
@@ -33,19 +31,17 @@ const storeMode = 0o555
 func storeTime() unix.Timespec { return unix.Timespec{Sec: 1} }
 
 // mountStore gives the directory for the guest to see as its store, and for
-// people what this host cannot do for it.
-func (r Root) mountStore() (at, lost string, err error) {
+// people what this host cannot do for it. The guest's range is users.
+func (r Root) mountStore(users *os.File) (at, lost string, err error) {
 	dir := filepath.Join(r.Dir, "store")
 	source := filepath.Join(dir, "source")
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		return "", "", err
 	}
 	const protected = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
-	users, err := r.storeUsers()
-	if err != nil {
-		return "", "", err
+	if !r.mapsStore() {
+		users = nil
 	}
-	defer users.Close() // of no file, where nothing is to be mapped
 	err = cloneMount(r.Store.Dir, source, users, protected, 0)
 	var cannot *mapError
 	if errors.As(err, &cannot) {
@@ -67,14 +63,9 @@ func (r Root) mountStore() (at, lost string, err error) {
 	return at, lost, nil
 }
 
-// storeUsers is the user namespace with the guest's range, or nil where
-// nothing is to be mapped.
-func (r Root) storeUsers() (*os.File, error) {
-	if r.Users.Size == 0 || r.Unmapped && !r.Store.Whole {
-		return nil, nil
-	}
-	return namespace.NewUser(r.Users.extent())
-}
+// mapsStore reports whether the guest sees its store through its own range:
+// one of some names is a layer of an overlay.
+func (r Root) mapsStore() bool { return r.Store.Dir != "" && (r.Store.Whole || !r.Unmapped) }
 
 // mountClosure mounts an overlay of two layers that is read-only for good,
 // having none to write to. The lower one is the whole store. The upper one is

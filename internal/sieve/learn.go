@@ -21,7 +21,7 @@ import (
 // the systemd-nspawn that was asked, and has installed them. Where this host
 // will never let us know them an empty Sieve is kept.
 func (s Store) Learn(ctx context.Context, key string, pid int) error {
-	parent, err := parentOf(pid)
+	parent, err := process.Parent(pid)
 	if err != nil {
 		return err
 	}
@@ -43,19 +43,6 @@ func (s Store) Learn(ctx context.Context, key string, pid int) error {
 		files = []file{f}
 	}
 	return errors.Join(err, s.keep(kept{Key: key, Files: files, Sieve: namespace.AppendFilters(nil, filters)}))
-}
-
-func parentOf(pid int) (int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if value, ok := strings.CutPrefix(line, "PPid:"); ok {
-			return strconv.Atoi(strings.TrimSpace(value))
-		}
-	}
-	return 0, fmt.Errorf("process %d has no parent", pid)
 }
 
 // filesOf are the program and the libraries that a process runs, and what tells

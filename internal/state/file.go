@@ -4,27 +4,42 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// WriteJSON replaces the file at path by v as JSON, mode 0600. A reader, or a
-// machine that loses power, sees the old content or the new one.
+// WriteFile replaces the file at path by one with the content b and the mode.
+// A reader, or a machine that loses power, sees the old content or the new one.
+func WriteFile(path string, b []byte, mode fs.FileMode) error {
+	return replace(path, b, mode, true)
+}
+
+// WriteRuntimeFile is WriteFile for files that may go with a reboot: it does
+// not wait for the disk.
+func WriteRuntimeFile(path string, b []byte, mode fs.FileMode) error {
+	return replace(path, b, mode, false)
+}
+
+// WriteJSON is WriteFile for v as JSON, with mode 0600.
 func WriteJSON(path string, v any) error {
 	return writeJSON(path, v, true)
 }
 
-// WriteRuntimeJSON is WriteJSON for files that no reboot outlives: it does not
-// wait for the disk.
+// WriteRuntimeJSON is WriteRuntimeFile for v as JSON, with mode 0600.
 func WriteRuntimeJSON(path string, v any) error {
 	return writeJSON(path, v, false)
 }
 
-func writeJSON(path string, v any, durable bool) (err error) {
+func writeJSON(path string, v any, durable bool) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
+	return replace(path, append(b, '\n'), 0o600, durable)
+}
+
+func replace(path string, b []byte, mode fs.FileMode, durable bool) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".tmp-*")
 	if err != nil {
@@ -32,10 +47,11 @@ func writeJSON(path string, v any, durable bool) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+			err = errors.Join(err, RemoveFile(f.Name()))
 		}
 	}()
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Chmod(mode))
 	if durable && err == nil {
 		err = f.Sync()
 	}

@@ -136,3 +136,26 @@ func TestReadJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestWriteFile replaces files of another mode and size, whatever the umask is.
+func TestWriteFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x")
+	for i, write := range []func(string, []byte, fs.FileMode) error{WriteFile, WriteRuntimeFile} {
+		for _, mode := range []fs.FileMode{0o600, 0o666} {
+			want := strings.Repeat(mode.String(), i+1)
+			must(t, write(path, []byte(want), mode))
+			b, err := os.ReadFile(path)
+			must(t, err)
+			info, err := os.Stat(path)
+			must(t, err)
+			if string(b) != want || info.Mode() != mode {
+				t.Errorf("%q with the mode %v, not %q with %v", b, info.Mode(), want, mode)
+			}
+		}
+	}
+	if err := WriteRuntimeFile(filepath.Dir(path), nil, 0o600); err == nil {
+		t.Error("a directory was replaced")
+	}
+	onlyFile(t, path)
+}

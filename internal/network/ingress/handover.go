@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
-	"github.com/berth-containers/berth/internal/network/serving"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -47,11 +47,17 @@ func (in inherited) tell() error {
 	return in.ready()
 }
 
+// tellSystemd says it where systemd wants to know.
+func tellSystemd(words string) error {
+	_, err := daemon.SdNotify(false, words)
+	return err
+}
+
 // inherit takes over what the word says, which is one of handOver; "" is
 // nothing.
 func inherit(word string) (in inherited, err error) {
 	if word == "" {
-		in.ready = func() error { return serving.TellSystemd("READY=1") }
+		in.ready = func() error { return tellSystemd(daemon.SdNotifyReady) }
 		return in, nil
 	}
 	for fd := fdLock; fd <= fdHTTPS; fd++ {
@@ -60,7 +66,7 @@ func inherit(word string) (in inherited, err error) {
 	in.lock = state.Inherited(os.NewFile(fdLock, "lock"))
 	pipe := os.NewFile(fdReady, "ready")
 	in.ready = func() error {
-		if err := serving.TellSystemd(fmt.Sprintf("MAINPID=%d\nREADY=1", os.Getpid())); err != nil {
+		if err := tellSystemd(fmt.Sprintf("MAINPID=%d\n%s", os.Getpid(), daemon.SdNotifyReady)); err != nil {
 			return err
 		}
 		_, err := pipe.WriteString("ready")

@@ -4,9 +4,10 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
-	"github.com/berth-containers/berth/internal/network/serving"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -19,4 +20,4 @@ func Keep(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, program 
 
 // notifySystemd says that the unit is ready. If it cannot be said, systemd tells
 // so when the time is over.
-func notifySystemd() { _ = serving.TellSystemd("READY=1") }
+func notifySystemd() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) }

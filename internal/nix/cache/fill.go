@@ -65,7 +65,7 @@ func (f *Filler) Put(info nix.Info, compression string, threads int, dump func(i
 	if err != nil {
 		return 0, err
 	}
-	return n.FileSize, writeFile(file, strings.NewReader(text))
+	return n.FileSize, state.WriteFile(file, []byte(text), 0o644)
 }
 
 // begin makes sure that the directory says that it is a cache.
@@ -74,7 +74,7 @@ func (f *Filler) begin() error {
 	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return writeFile(file, strings.NewReader("StoreDir: "+nix.StoreDir+"\n"))
+	return state.WriteFile(file, []byte("StoreDir: "+nix.StoreDir+"\n"), 0o644)
 }
 
 // archive writes the archive of a path under the hash of its file.
@@ -145,22 +145,3 @@ func (m *measured) Write(b []byte) (int, error) {
 }
 
 func (m *measured) sum() string { return nix.FormatHash(m.hash.Sum(nil)) }
-
-// writeFile makes a file that everybody may read, whole or not at all.
-func writeFile(file string, r io.Reader) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	_, err = io.Copy(tmp, r)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync())
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), file)
-}

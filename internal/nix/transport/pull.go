@@ -7,9 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/nix"
@@ -142,14 +145,11 @@ func (p *pull) fetchAll(ctx context.Context, w *store.Writer, missing []nix.NarI
 	if err := p.s.Room(p.total); err != nil {
 		return err
 	}
-	if err := p.c.Check(ctx); err != nil {
-		return err
-	}
 	jobs := p.o.Jobs
 	if jobs <= 0 {
 		jobs = max(4, runtime.NumCPU())
 	}
-	return each(ctx, min(jobs, len(missing)), missing, func(ctx context.Context, n nix.NarInfo) error { return p.fetch(ctx, w, n) })
+	return each(ctx, jobs, len(missing), func(ctx context.Context, i int) error { return p.fetch(ctx, w, missing[i]) })
 }
 
 func (p *pull) fetch(ctx context.Context, w *store.Writer, n nix.NarInfo) (err error) {
@@ -168,7 +168,7 @@ func (p *pull) fetch(ctx context.Context, w *store.Writer, n nix.NarInfo) (err e
 // counted tells how far a pull has come.
 type counted struct {
 	ctx context.Context
-	r   interface{ Read([]byte) (int, error) }
+	r   io.Reader
 	p   *pull
 }
 
@@ -184,31 +184,21 @@ func (c *counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// each calls f for all items in their order, up to n at a time. The first
-// error stops it.
-func each[T any](ctx context.Context, n int, items []T, f func(context.Context, T) error) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	queue := make(chan T)
-	var group sync.WaitGroup
-	for range n {
-		group.Go(func() {
-			for item := range queue {
-				if err := f(ctx, item); err != nil {
-					stop(err)
-				}
-			}
-		})
-	}
-	for _, item := range items {
-		select {
-		case queue <- item:
-			continue
-		case <-ctx.Done():
+// each calls f for the numbers below count in their order, up to most at a
+// time. The first error stops it, and so does the end of ctx, whose cause is
+// then the error.
+func each(ctx context.Context, most, count int, f func(context.Context, int) error) error {
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(most)
+	for i := range count {
+		if inner.Err() != nil {
+			break
 		}
-		break
+		group.Go(func() error { return f(inner, i) })
 	}
-	close(queue)
-	group.Wait()
-	return context.Cause(ctx)
+	err := group.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }

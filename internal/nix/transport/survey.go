@@ -19,7 +19,7 @@ const (
 // survey finds out what of the closures of wanted is missing: all of it signed,
 // references first.
 func (p *pull) survey(ctx context.Context, wanted []name) ([]nix.NarInfo, error) {
-	v := &survey{pull: p, found: map[nix.StorePath]nix.NarInfo{}, asked: map[string]nix.StorePath{}}
+	v := &survey{pull: p, found: map[nix.StorePath]nix.NarInfo{}, asked: map[string]bool{}}
 	level := v.ask(nil, wanted)
 	if len(level) > 0 {
 		if err := p.c.Check(ctx); err != nil {
@@ -29,11 +29,7 @@ func (p *pull) survey(ctx context.Context, wanted []name) ([]nix.NarInfo, error)
 	for len(level) > 0 {
 		p.tell("asking the cache", 0, 0)
 		answers := make([]nix.NarInfo, len(level))
-		at := make([]int, len(level))
-		for i := range at {
-			at[i] = i
-		}
-		err := each(ctx, min(asking, len(level)), at, func(ctx context.Context, i int) (err error) {
+		err := each(ctx, asking, len(level), func(ctx context.Context, i int) (err error) {
 			answers[i], err = p.lookUp(ctx, level[i])
 			return err
 		})
@@ -63,14 +59,14 @@ func references(n nix.NarInfo) []name {
 type survey struct {
 	pull  *pull
 	found map[nix.StorePath]nix.NarInfo
-	asked map[string]nix.StorePath // by hash
+	asked map[string]bool // by hash
 	bytes int64
 }
 
 // ask adds to level those of names that are neither there nor asked for.
 func (v *survey) ask(level, names []name) []name {
 	for _, n := range names {
-		if _, known := v.asked[n.hash]; known {
+		if v.asked[n.hash] {
 			continue
 		}
 		if n.path != "" && v.pull.s.Has(n.path) {
@@ -81,7 +77,7 @@ func (v *survey) ask(level, names []name) []name {
 				continue
 			}
 		}
-		v.asked[n.hash] = n.path
+		v.asked[n.hash] = true
 		level = append(level, n)
 	}
 	return level

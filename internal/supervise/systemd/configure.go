@@ -105,18 +105,8 @@ func writeIfChanged(path, text string) (changed bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return false, err
 	}
-	staging, err := os.CreateTemp(filepath.Dir(path), ".berth-*") // several berths may write the same
-	if err != nil {
-		return false, err
-	}
-	_, err = staging.WriteString(text)
-	if err = errors.Join(err, staging.Chmod(0o644), staging.Close()); err == nil {
-		err = os.Rename(staging.Name(), path)
-	}
-	if err != nil {
-		return false, errors.Join(err, os.Remove(staging.Name()))
-	}
-	return true, nil
+	err = state.WriteRuntimeFile(path, []byte(text), 0o644) // several berths may write the same
+	return err == nil, err
 }
 
 // SetLimits implements supervise.Grouper: now, and in the drop-in for later.

@@ -7,9 +7,8 @@ func IngressUnit(paths state.Paths) string { return paths.Instance() + "-ingress
 
 // IngressText is its content, for the berth at program.
 func IngressText(paths state.Paths, program string) string {
-	berth, writes, home := quoteArg(program), "/run /var/lib /var/log", "ProtectHome=read-only\nPrivateTmp=yes\n"
+	berth, writes, home := command(paths, program), "/run /var/lib /var/log", "ProtectHome=read-only\nPrivateTmp=yes\n"
 	if paths.Root != "/" {
-		berth += " --root " + quoteArg(paths.Root)
 		writes, home = quote(paths.Root), "" // where it may lie
 	}
 	return `[Unit]
@@ -25,30 +24,13 @@ Type=notify
 NotifyAccess=all
 ExecStart=` + berth + ` ingress serve
 ExecReload=/bin/kill -HUP $MAINPID
-# It ends by itself, with 0, when no container needs it, and is started with the
-# first that does.
-Restart=always
-RestartPreventExitStatus=0
-RestartSec=100ms
-SuccessExitStatus=143
-TimeoutStopSec=20s
+` + whileNeeded + `TimeoutStopSec=20s
 LimitNOFILE=65536
 NoNewPrivileges=yes
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
 ProtectSystem=strict
 ReadWritePaths=` + writes + `
-` + home + `PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+` + home + sandbox + `RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 `

@@ -7,9 +7,8 @@ func NamesUnit(paths state.Paths) string { return paths.Instance() + "-names.ser
 
 // NamesText is its content, for the berth at program.
 func NamesText(paths state.Paths, program string) string {
-	berth, writes, hidden := quoteArg(program), "/run", "ProtectHome=yes\nPrivateTmp=yes\n"
+	berth, writes, hidden := command(paths, program), "/run", "ProtectHome=yes\nPrivateTmp=yes\n"
 	if paths.Root != "/" {
-		berth += " --root " + quoteArg(paths.Root)
 		writes, hidden = quote(paths.Root), "" // where it may lie
 	}
 	return `[Unit]
@@ -22,13 +21,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 ExecStart=` + berth + ` names
-# It ends by itself, with 0, when no container needs it, and is started with the
-# first that does.
-Restart=always
-RestartPreventExitStatus=0
-RestartSec=100ms
-SuccessExitStatus=143
-LimitNOFILE=65536
+` + whileNeeded + `LimitNOFILE=65536
 NoNewPrivileges=yes
 # Rules of nftables that somebody has removed, which it is told of and makes
 # anew; ports below 1024; and a file that is root's.
@@ -36,18 +29,7 @@ CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_CHOWN CAP_FOWNER CA
 ProtectSystem=strict
 # Names for the host are in /etc/hosts where systemd-resolved does not run.
 ReadWritePaths=/etc ` + writes + `
-` + hidden + `PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+` + hidden + sandbox + `RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 `

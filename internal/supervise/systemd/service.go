@@ -19,6 +19,29 @@ type service struct {
 	needed, runs func(state.Paths) bool
 }
 
+// What is the same in the units of all services.
+const (
+	whileNeeded = `# It ends by itself, with 0, when no container needs it, and is started with the
+# first that does.
+Restart=always
+RestartPreventExitStatus=0
+RestartSec=100ms
+SuccessExitStatus=143
+`
+	sandbox = `PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+`
+)
+
 func (s *Supervisor) services() []service {
 	return []service{
 		{NamesUnit(s.Paths), NamesText(s.Paths, s.Program), names.Needed, names.Runs},

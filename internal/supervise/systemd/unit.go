@@ -36,10 +36,7 @@ func ownUnit(unit string) bool {
 
 // TemplateText is the content of the template unit, for the berth at program.
 func TemplateText(paths state.Paths, program string) string {
-	berth := quoteArg(program)
-	if paths.Root != "/" {
-		berth += " --root " + quoteArg(paths.Root)
-	}
+	berth := command(paths, program)
 	reboot := strconv.Itoa(nspawn.RebootStatus)
 	return `[Unit]
 Description=Container %I
@@ -83,6 +80,14 @@ StandardOutput=journal
 SyslogIdentifier=berth-%I
 SyslogLevelPrefix=no
 `
+}
+
+// command is how a unit calls the berth at program.
+func command(paths state.Paths, program string) string {
+	if paths.Root == "/" {
+		return quoteArg(program)
+	}
+	return quoteArg(program) + " --root " + quoteArg(paths.Root)
 }
 
 // DropInText is what the unit of one container has beyond the template.

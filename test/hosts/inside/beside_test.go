@@ -19,33 +19,43 @@ func TestBesideNothing(t *testing.T) {
 	l.gone()
 }
 
+// leftAlone starts the guests beside a manager of networks and has that look
+// at the machine anew in some ways. It fails the test where the manager then has
+// one of berth's links: has is asked about each line of the list.
+func (l *lan) leftAlone(manager, online, list string, has func(line string) bool, ways ...string) {
+	l.Helper()
+	check := func(when string) {
+		l.Helper()
+		l.works(when)
+		for line := range strings.Lines(run(l.T, strings.Fields(list)...)) {
+			if has(line) {
+				l.Errorf("%s: %s has %s", when, manager, line)
+			}
+		}
+	}
+	l.start()
+	check("started beside " + manager)
+	for _, how := range ways {
+		l.sh(how)
+		l.sh(online)
+		check("after " + how)
+	}
+	l.restart("web", "pair")
+	l.works("after the guests were restarted")
+	l.gone()
+}
+
 // TestBesideNetworkd: systemd-networkd leaves berth's links alone, also where
 // it is told to take all there are, when it is started, restarted and reloaded.
 func TestBesideNetworkd(t *testing.T) {
 	file(t, "/etc/systemd/network/uplink.network", "[Match]\nName=uplink\n[Network]\nAddress=198.51.100.1/24\nAddress=2001:db8:1::1/64\nGateway=198.51.100.2\nIPv6AcceptRA=no\n", 0o644)
 	file(t, "/etc/systemd/network/05-all.network", "[Match]\nName=!uplink lo\n[Network]\nDHCP=yes\nAddress=10.99.0.1/24\n", 0o644)
 	serving(t, "systemd-networkd")
-	l := newLan(t, "/usr/lib/systemd/systemd-networkd-wait-online --interface=uplink --timeout=20")
-	l.start()
-	l.works("started beside systemd-networkd")
-	managed := func() {
-		t.Helper()
-		for line := range strings.Lines(run(t, "networkctl", "list", "--no-legend")) {
-			if f := strings.Fields(line); len(f) > 4 && (strings.HasPrefix(f[1], "ve-") || f[1] == "berth0") && f[4] != "unmanaged" {
-				t.Errorf("systemd-networkd has %s", line)
-			}
-		}
-	}
-	managed()
-	for _, how := range []string{"networkctl reload", "systemctl restart systemd-networkd", "systemctl stop systemd-networkd; systemctl start systemd-networkd", "udevadm trigger -s net -c add; udevadm settle"} {
-		l.sh(how)
-		l.sh("/usr/lib/systemd/systemd-networkd-wait-online --interface=uplink --timeout=20")
-		l.works("after " + how)
-		managed()
-	}
-	l.restart("web", "pair")
-	l.works("after the guests were restarted")
-	l.gone()
+	const online = "/usr/lib/systemd/systemd-networkd-wait-online --interface=uplink --timeout=20"
+	newLan(t, online).leftAlone("systemd-networkd", online, "networkctl list --no-legend", func(line string) bool {
+		f := strings.Fields(line)
+		return len(f) > 4 && (strings.HasPrefix(f[1], "ve-") || f[1] == "berth0") && f[4] != "unmanaged"
+	}, "networkctl reload", "systemctl restart systemd-networkd", "systemctl stop systemd-networkd; systemctl start systemd-networkd", "udevadm trigger -s net -c add; udevadm settle")
 }
 
 // TestBesideNetworkManager: NetworkManager leaves berth's links alone, when it is
@@ -56,28 +66,11 @@ func TestBesideNetworkManager(t *testing.T) {
 		"[ipv4]\nmethod=manual\naddress1=198.51.100.1/24,198.51.100.2\ndns=198.51.100.2;\n[ipv6]\nmethod=manual\naddress1=2001:db8:1::1/64\n", 0o600)
 	run(t, "udevadm", "control", "--reload")
 	serving(t, "NetworkManager")
-	l := newLan(t, "nm-online -t 20 -q; ! test -L /etc/resolv.conf")
-	l.start()
-	l.works("started beside NetworkManager")
-	managed := func() {
-		t.Helper()
-		for line := range strings.Lines(run(t, "nmcli", "-t", "-f", "DEVICE,STATE", "device")) {
-			name, state, _ := strings.Cut(strings.TrimSpace(line), ":")
-			if (strings.HasPrefix(name, "ve-") || name == "berth0") && state != "unmanaged" {
-				t.Errorf("NetworkManager has %s", line)
-			}
-		}
-	}
-	managed()
-	for _, how := range []string{"nmcli general reload", "systemctl restart NetworkManager", "nmcli networking off; nmcli networking on", "udevadm trigger -s net -c add; udevadm settle"} {
-		l.sh(how)
-		l.sh("nm-online -t 20 -q")
-		l.works("after " + how)
-		managed()
-	}
-	l.restart("web", "pair")
-	l.works("after the guests were restarted")
-	l.gone()
+	const online = "nm-online -t 20 -q"
+	newLan(t, online+"; ! test -L /etc/resolv.conf").leftAlone("NetworkManager", online, "nmcli -t -f DEVICE,STATE device", func(line string) bool {
+		name, state, _ := strings.Cut(strings.TrimSpace(line), ":")
+		return (strings.HasPrefix(name, "ve-") || name == "berth0") && state != "unmanaged"
+	}, "nmcli general reload", "systemctl restart NetworkManager", "nmcli networking off; nmcli networking on", "udevadm trigger -s net -c add; udevadm settle")
 }
 
 // TestBesideLater: managers that come when guests run leave these alone.
