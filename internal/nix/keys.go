@@ -36,10 +36,7 @@ func ParseKeys(texts []string) (Keys, error) {
 // a signature as well.
 func (k Keys) Verify(i Info) error {
 	sigs := signaturesOf(i)
-	print, err := fingerprint(i)
-	if err != nil {
-		return err
-	}
+	print := i.fingerprint()
 	var forged, strangers []string
 	for _, s := range sigs {
 		named := slices.DeleteFunc(slices.Clone(k), func(key signature.PublicKey) bool { return key.Name != s.Name })
@@ -85,26 +82,13 @@ func ParseSigner(text string) (*Signer, error) {
 
 // Sign adds a signature to i, instead of one of the same key.
 func (s *Signer) Sign(i *Info) error {
-	print, err := fingerprint(*i)
-	if err != nil {
-		return err
-	}
-	sig, err := s.key.Sign(nil, print)
+	sig, err := s.key.Sign(nil, i.fingerprint())
 	if err != nil {
 		return err
 	}
 	others := slices.DeleteFunc(slices.Clone(i.Signatures), func(t string) bool { return strings.HasPrefix(t, sig.Name+":") })
 	i.Signatures = append(others, sig.String())
 	return nil
-}
-
-// fingerprint is what signatures are made of.
-func fingerprint(i Info) (string, error) {
-	raw, err := NarInfo{Info: i}.raw()
-	if err != nil {
-		return "", err
-	}
-	return raw.Fingerprint(), nil
 }
 
 // signaturesOf are those of i that are well-formed.

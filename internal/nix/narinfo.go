@@ -1,14 +1,16 @@
 package nix
 
 import (
-	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/nix-community/go-nix/pkg/narinfo"
+	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 	"github.com/nix-community/go-nix/pkg/nixhash"
 
 	"github.com/berth-containers/berth/container"
@@ -53,81 +55,109 @@ func ParseNarInfo(r io.Reader) (NarInfo, error) {
 	if len(text) > MaxNarInfo {
 		return NarInfo{}, fmt.Errorf("the .narinfo file has more than %d MiB", MaxNarInfo>>20)
 	}
-	if text, err = knownLines(text); err != nil {
-		return NarInfo{}, err
+	f, err := readFields(string(text))
+	if err == nil {
+		var n NarInfo
+		if n, err = f.validate(); err == nil {
+			return n, nil
+		}
 	}
-	raw, err := narinfo.Parse(bytes.NewReader(text))
-	if err != nil {
-		return NarInfo{}, fmt.Errorf("the .narinfo file is not well-formed: %s", clip(err.Error()))
-	}
-	n, err := validate(raw)
-	if err != nil {
-		return NarInfo{}, fmt.Errorf("the .narinfo file is not well-formed: %w", err)
-	}
-	return n, nil
+	return NarInfo{}, fmt.Errorf("the .narinfo file is not well-formed: %w", err)
 }
 
-// knownLines leaves out the lines with keys that are not known here, as Nix
-// does, and refuses a key that says two things.
-func knownLines(text []byte) ([]byte, error) {
-	seen := map[string]bool{}
-	var out bytes.Buffer
-	for line := range bytes.Lines(text) {
-		key, value, ok := strings.Cut(strings.TrimRight(string(line), "\r\n"), ":")
+// fields are the values of a .narinfo file by their keys; a signature is under
+// keySignature, of which there may be several.
+type fields map[string][]string
+
+const keySignature = "Sig"
+
+// readFields reads lines "KEY: VALUE". Keys that are not known here are left
+// out, as Nix does, and one that says two things is an error.
+func readFields(text string) (fields, error) {
+	known := []string{"StorePath", "URL", "Compression", "FileHash", "FileSize", "NarHash", "NarSize", "References", "Deriver", "CA", keySignature}
+	f := fields{}
+	for line := range strings.Lines(text) {
 		if len(line) >= maxLine {
-			return nil, fmt.Errorf("the .narinfo file has a line of more than %d bytes", maxLine)
+			return nil, fmt.Errorf("a line has more than %d bytes", maxLine)
 		}
-		known := slices.Contains([]string{"StorePath", "URL", "Compression", "FileHash", "FileSize", "NarHash", "NarSize", "References", "Deriver", "System", "CA"}, key)
-		if !ok || !known && key != "Sig" {
+		key, value, ok := strings.Cut(line, ":")
+		if !ok || !slices.Contains(known, key) {
 			continue
 		}
-		if known && seen[key] {
-			return nil, fmt.Errorf("the .narinfo file says %s twice", key)
+		if f[key] != nil && key != keySignature {
+			return nil, fmt.Errorf("it says %s twice", key)
 		}
-		seen[key] = true
-		fmt.Fprintf(&out, "%s: %s\n", key, strings.TrimSpace(value))
+		f[key] = append(f[key], strings.TrimSpace(value))
 	}
-	return out.Bytes(), nil
+	return f, nil
 }
 
-func validate(raw *narinfo.NarInfo) (n NarInfo, err error) {
-	n.URL, n.Compression, n.Deriver, n.CA = raw.URL, raw.Compression, raw.Deriver, raw.CA
-	if n.Path, err = container.ParseStorePath(raw.StorePath); err != nil {
+// get is the value of a key that has one at most.
+func (f fields) get(key string) string {
+	if v := f[key]; v != nil {
+		return v[0]
+	}
+	return ""
+}
+
+func (f fields) validate() (n NarInfo, err error) {
+	n.URL, n.CA = f.get("URL"), f.get("CA")
+	n.Compression = cmp.Or(f.get("Compression"), "bzip2") // what it meant before it was said
+	if n.Path, err = container.ParseStorePath(f.get("StorePath")); err != nil {
 		return n, fmt.Errorf("StorePath: %w", err)
 	}
-	if n.References, err = parsePaths(raw.References); err != nil {
+	if n.References, err = parsePaths(strings.Fields(f.get("References"))); err != nil {
 		return n, err
 	}
-	if raw.Deriver != "" {
-		if _, err := ParsePath(raw.Deriver); err != nil {
+	if deriver := f.get("Deriver"); deriver != "" && deriver != "unknown-deriver" {
+		if _, err := ParsePath(deriver); err != nil {
 			return n, fmt.Errorf("deriver: %w", err)
 		}
+		n.Deriver = deriver
 	}
-	if raw.URL == "" {
+	if n.URL == "" {
 		return n, errors.New("URL is missing")
 	}
-	if raw.NarSize == 0 || raw.NarSize > MaxNarSize || raw.FileSize > MaxNarSize {
-		return n, fmt.Errorf("the sizes %d (NarSize) and %d (FileSize) are not between 1 and %d bytes", raw.NarSize, raw.FileSize, int64(MaxNarSize))
+	if n.NarHash, err = formatHash(f.get("NarHash")); err != nil {
+		return n, fmt.Errorf("NarHash: %w", err)
 	}
-	n.NarSize, n.FileSize = int64(raw.NarSize), int64(raw.FileSize)
-	if raw.NarHash == nil {
-		return n, errors.New("NarHash is missing")
+	if n.NarSize, err = parseSize(f.get("NarSize")); err != nil {
+		return n, fmt.Errorf("NarSize: %w", err)
 	}
-	if n.NarHash, err = formatHash(raw.NarHash); err != nil {
-		return n, err
-	}
-	if raw.FileHash != nil {
-		if n.FileHash, err = formatHash(raw.FileHash); err != nil {
-			return n, err
+	if file := f.get("FileHash"); file != "" {
+		if n.FileHash, err = formatHash(file); err != nil {
+			return n, fmt.Errorf("FileHash: %w", err)
 		}
 	}
-	if len(raw.Signatures) > maxSignatures {
-		return n, fmt.Errorf("it has %d signatures, more than %d", len(raw.Signatures), maxSignatures)
+	if size := f.get("FileSize"); size != "" && size != "0" {
+		if n.FileSize, err = parseSize(size); err != nil {
+			return n, fmt.Errorf("FileSize: %w", err)
+		}
 	}
-	for _, s := range raw.Signatures {
+	return n, n.sign(f[keySignature])
+}
+
+// sign puts signatures into n, which are well-formed.
+func (n *NarInfo) sign(texts []string) error {
+	if len(texts) > maxSignatures {
+		return fmt.Errorf("it has %d signatures, more than %d", len(texts), maxSignatures)
+	}
+	for _, t := range texts {
+		s, err := signature.ParseSignature(t)
+		if err != nil {
+			return fmt.Errorf("%q is not a signature", clip(t))
+		}
 		n.Signatures = append(n.Signatures, s.String())
 	}
-	return n, nil
+	return nil
+}
+
+func parseSize(text string) (int64, error) {
+	size, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || size < 1 || size > MaxNarSize {
+		return 0, fmt.Errorf("%q is not a number of bytes from 1 to %d", clip(text), int64(MaxNarSize))
+	}
+	return size, nil
 }
 
 func parsePaths(names []string) ([]StorePath, error) {
@@ -146,11 +176,12 @@ func parsePaths(names []string) ([]StorePath, error) {
 	return slices.Compact(out), nil
 }
 
-// formatHash writes a hash as signatures have it. Nothing but SHA-256 is
-// known for archives.
-func formatHash(h *nixhash.HashWithEncoding) (string, error) {
-	if h.Algo() != nixhash.SHA256 {
-		return "", fmt.Errorf("the hash %s is not SHA-256", clip(h.String()))
+// formatHash writes a hash as signatures have it, whatever encoding it is in.
+// Nothing but SHA-256 is known for archives.
+func formatHash(text string) (string, error) {
+	h, err := nixhash.ParseAny(text, nil)
+	if err != nil || h.Algo() != nixhash.SHA256 || len(h.Digest()) != sha256.Size { // base 64 may be a byte too long
+		return "", fmt.Errorf("%q is not a SHA-256 such as sha256:1b4s…", clip(text))
 	}
 	return h.Format(nixhash.NixBase32, true), nil
 }
@@ -161,32 +192,40 @@ func FormatHash(sum []byte) string {
 }
 
 // Text is the .narinfo file for n.
-func (n NarInfo) Text() (string, error) {
-	raw, err := n.raw()
-	if err != nil {
-		return "", err
+func (n NarInfo) Text() string {
+	var b strings.Builder
+	line := func(key, value string) { fmt.Fprintf(&b, "%s: %s\n", key, value) }
+	line("StorePath", string(n.Path))
+	line("URL", n.URL)
+	line("Compression", n.Compression)
+	if n.FileHash != "" && n.FileSize != 0 {
+		line("FileHash", n.FileHash)
+		line("FileSize", strconv.FormatInt(n.FileSize, 10))
 	}
-	return raw.String(), nil
+	line("NarHash", n.NarHash)
+	line("NarSize", strconv.FormatInt(n.NarSize, 10))
+	line("References", n.referenceNames(" ", StorePath.Base))
+	if n.Deriver != "" {
+		line("Deriver", n.Deriver)
+	}
+	for _, s := range n.Signatures {
+		line(keySignature, s)
+	}
+	if n.CA != "" {
+		line("CA", n.CA)
+	}
+	return b.String()
 }
 
-// raw is n as the library has it.
-func (n NarInfo) raw() (*narinfo.NarInfo, error) {
-	raw := &narinfo.NarInfo{
-		StorePath: string(n.Path), URL: n.URL, Compression: n.Compression,
-		FileSize: uint64(n.FileSize), NarSize: uint64(n.NarSize), Deriver: n.Deriver, CA: n.CA,
+// fingerprint is what signatures are made of: "1;PATH;HASH;SIZE;REFERENCE,…".
+func (i Info) fingerprint() string {
+	return fmt.Sprintf("1;%s;%s;%d;%s", i.Path, i.NarHash, i.NarSize, i.referenceNames(",", func(p StorePath) string { return string(p) }))
+}
+
+func (i Info) referenceNames(between string, name func(StorePath) string) string {
+	var names []string
+	for _, r := range i.References {
+		names = append(names, name(r))
 	}
-	var err error
-	if raw.NarHash, err = nixhash.ParseAny(n.NarHash, nil); err != nil {
-		return nil, err
-	}
-	if n.FileHash != "" {
-		if raw.FileHash, err = nixhash.ParseAny(n.FileHash, nil); err != nil {
-			return nil, err
-		}
-	}
-	for _, r := range n.References {
-		raw.References = append(raw.References, r.Base())
-	}
-	raw.Signatures = signaturesOf(n.Info)
-	return raw, nil
+	return strings.Join(names, between)
 }

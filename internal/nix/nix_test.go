@@ -184,11 +184,7 @@ func TestSign(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	back, err := n.Text()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err = ParseNarInfo(strings.NewReader(back))
+	n, err = ParseNarInfo(strings.NewReader(n.Text()))
 	if err != nil || len(n.Signatures) != 2 {
 		t.Fatal(err, n.Signatures)
 	}
@@ -229,11 +225,7 @@ func FuzzParseNarInfo(f *testing.F) {
 		if err != nil {
 			return
 		}
-		back, err := n.Text()
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := ParseNarInfo(strings.NewReader(back))
+		again, err := ParseNarInfo(strings.NewReader(n.Text()))
 		if err != nil || fmt.Sprintf("%+v", again.Info) != fmt.Sprintf("%+v", n.Info) {
 			t.Errorf("%+v is not %+v: %v", again, n, err)
 		}

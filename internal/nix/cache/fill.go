@@ -61,11 +61,7 @@ func (f *Filler) Put(info nix.Info, compression string, threads int, dump func(i
 	if err != nil {
 		return 0, err
 	}
-	text, err := n.Text()
-	if err != nil {
-		return 0, err
-	}
-	return n.FileSize, state.WriteFile(file, []byte(text), 0o644)
+	return n.FileSize, state.WriteFile(file, []byte(n.Text()), 0o644)
 }
 
 // begin makes sure that the directory says that it is a cache.
