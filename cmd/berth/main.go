@@ -1,3 +1,8 @@
+// Each start would look what processors the control group leaves, for 0.2 ms.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command berth runs full-system Linux containers from a declaration.
 package main
 
