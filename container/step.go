@@ -49,6 +49,10 @@ type Step struct {
 	Start   bool     `json:"start,omitempty"`   // it is started at the end
 	Restart bool     `json:"restart,omitempty"` // the running guest is stopped first
 	Why     string   `json:"why,omitempty"`
+	// System is the NixOS system that the guest is to boot, where one is wanted,
+	// and Flake the flake that it comes from, as Nix has locked it.
+	System StorePath `json:"system,omitempty"`
+	Flake  string    `json:"flake,omitempty"`
 	// Notes are what the owner should know about the container as it is wanted.
 	Notes []string `json:"notes,omitempty"`
 }

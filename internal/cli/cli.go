@@ -30,11 +30,16 @@ type app struct {
 	json bool   // --json
 	yes  bool   // --yes
 	code int    // the exit code, where it is a program's own
+
+	nixFlags []string      // for the host's Nix
+	hosts    []*berth.Host // that are open
 }
 
 // Main runs the command line and returns its exit code.
 func Main(ctx context.Context, args []string, s Streams) int {
 	a := &app{Streams: s}
+	defer a.close()
+	args = joinPairs(args)
 	root := a.command(args)
 	if c, _, err := root.Find(args); err != nil || c == root {
 		root = a.command(nil)
@@ -159,7 +164,17 @@ func (a *app) open() (*berth.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return berth.Open(berth.Options{Root: root, Events: newProgress(a.Err).event})
+	h, err := berth.Open(berth.Options{Root: root, Events: newProgress(a.Err).event})
+	if err == nil {
+		a.hosts = append(a.hosts, h)
+	}
+	return h, err
+}
+
+func (a *app) close() {
+	for _, h := range a.hosts {
+		h.Close()
+	}
 }
 
 // jsonFlag gives a verb that answers the flag --json.

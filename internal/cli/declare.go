@@ -42,7 +42,7 @@ func (a *app) wish(h *berth.Host, s sources) (berth.Wish, error) {
 	if err != nil {
 		return berth.Wish{}, err
 	}
-	w := berth.Wish{Adopt: s.adopt}
+	w := berth.Wish{Adopt: s.adopt, NixFlags: a.nixFlags}
 	for _, d := range all {
 		if s.prune {
 			w.Prune = append(w.Prune, d.Owner)
@@ -99,7 +99,7 @@ func (a *app) planCmd() *cobra.Command {
 		},
 	})
 	s.flags(c)
-	return c
+	return a.passFlags(c)
 }
 
 func (a *app) applyCmd() *cobra.Command {
@@ -109,7 +109,7 @@ func (a *app) applyCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.apply(cmd.Context(), s) },
 	})
 	s.flags(c)
-	return c
+	return a.passFlags(c)
 }
 
 func (a *app) upCmd() *cobra.Command {
@@ -125,7 +125,7 @@ func (a *app) upCmd() *cobra.Command {
 		},
 	})
 	s.wishFlags(c)
-	return c
+	return a.passFlags(c)
 }
 
 // here is the declaration of the working directory.

@@ -22,6 +22,8 @@ type Wish struct {
 	KeepImages bool
 	// Prune destroys the containers of these owners that are not wanted.
 	Prune []container.Owner
+	// NixFlags are flags for the host's Nix, as build.PassedOn has them.
+	NixFlags []string
 
 	networks network.Networks // as they are to be
 }
@@ -30,6 +32,7 @@ type Wish struct {
 // has agreed to. Where things have changed since so that more would be
 // disturbed, it refuses.
 func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error {
+	defer e.Close()
 	if err := e.prepare(); err != nil {
 		return err
 	}
@@ -42,7 +45,7 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 			errs = append(errs, container.Named(s.Name, e.Destroy(ctx, s.Name, StopLimit)))
 		}
 	}
-	w, err := e.applyNetworks(ctx, w)
+	w, err := e.applyNetworks(ctx, asAgreed(w, agreed))
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
@@ -70,7 +73,7 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, agreed container.Plan) error {
 	started := false
 	err := e.locked(ctx, c.Name, func() error {
-		s, err := e.planOne(ctx, w, c)
+		c, s, err := e.planOne(ctx, w, c)
 		if err != nil {
 			return err
 		}
@@ -105,7 +108,7 @@ func (e *Engine) carryOut(ctx context.Context, c plan.Wanted, s container.Step) 
 	case container.ActionNone:
 		return nil
 	case container.ActionCreate:
-		if err := e.create(ctx, c.Name, c.Owner, c.Spec); err != nil {
+		if err := e.create(ctx, c); err != nil {
 			return err
 		}
 	case container.ActionUpdate:

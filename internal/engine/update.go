@@ -23,7 +23,7 @@ func (e *Engine) update(ctx context.Context, c plan.Wanted, s container.Step) er
 	}
 	next := *rec
 	next.Owner, next.Spec = c.Owner, c.Spec
-	if err := e.updateOrigin(ctx, &next, rec.Spec, s); err != nil {
+	if err := e.updateOrigin(ctx, &next, c, rec.Spec, s); err != nil {
 		return err
 	}
 	if s.Restart {
@@ -47,23 +47,25 @@ func (e *Engine) update(ctx context.Context, c plan.Wanted, s container.Step) er
 
 // updateOrigin fetches what the guest of next boots, where that is another one
 // than before.
-func (e *Engine) updateOrigin(ctx context.Context, next *state.Record, before container.Spec, s container.Step) error {
+func (e *Engine) updateOrigin(ctx context.Context, next *state.Record, c plan.Wanted, before container.Spec, s container.Step) error {
 	changed := func(key string) bool {
 		return slices.ContainsFunc(s.Changes, func(c container.Change) bool { return c.Key == key })
 	}
+	if c.System == next.System {
+		next.Flake = c.Flake
+	}
 	switch {
-	case next.Spec.System != "" && (next.System == "" || changed("system")):
-		system, err := e.takeSystem(ctx, next.Name, next.Spec)
-		if err != nil {
+	case c.System != "" && (next.System == "" || changed("system")):
+		if err := e.closures.Take(ctx, next.Name, c.System); err != nil {
 			return err
 		}
-		next.System, next.Digest = system, ""
+		next.System, next.Flake, next.Digest = c.System, c.Flake, ""
 	case !next.Spec.Image.IsZero() && (s.Effect == container.EffectRecreate || before.Image != next.Spec.Image):
 		img, err := e.Images.Get(ctx, next.Spec.Image)
 		if err != nil {
 			return err
 		}
-		next.System, next.Digest = "", img.Digest
+		next.System, next.Flake, next.Digest = "", "", img.Digest
 	}
 	return nil
 }

@@ -15,8 +15,10 @@ type Wanted struct {
 	// Digest is the image that Spec.Image stands for now; empty where it is
 	// not known before the image has been read (again).
 	Digest container.Digest
-	// System is what Spec.System stands for now.
+	// System is what Spec.System stands for now, or what was built of the flake or
+	// the module. Flake is that flake as Nix has locked it.
 	System container.StorePath
+	Flake  string
 	// NoStart leaves a container stopped that is not alive.
 	NoStart bool
 	// Changes are of what the living guest stands on, beside those of its spec.
@@ -125,14 +127,24 @@ func diffOf(s container.Spec, p container.StorePath, w Wanted) []container.Chang
 	if w.System == "" || p == "" {
 		return out
 	}
-	i := slices.IndexFunc(out, func(c container.Change) bool { return c.Key == "system" })
-	switch {
-	case i < 0 && p != w.System:
+	for i, c := range out {
+		switch {
+		case !slices.Contains(systemSources(), c.Key):
+		case p == w.System:
+			out[i].Effect = container.EffectLive // only the way to it is another one
+		default:
+			out[i].Effect = systemEffect
+		}
+	}
+	if p != w.System && !hasKey(out, "system") {
 		out = append(out, container.Change{Key: "system", Old: p.Short(), New: w.System.Short(), Effect: systemEffect})
-	case i >= 0 && p == w.System:
-		out[i].Effect = container.EffectLive // only the way to it is another one
 	}
 	return out
+}
+
+// systemSources are the keys that say where a system comes from.
+func systemSources() []string {
+	return []string{"flake", "config", "configFile", "system", "nixpkgs", "nixosPath"}
 }
 
 // systemEffect is that of the key system.

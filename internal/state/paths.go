@@ -31,6 +31,13 @@ func (p Paths) Nix() string { return filepath.Join(p.Root, "var/lib/berth/nix") 
 // the store.
 func (p Paths) Systems() string { return filepath.Join(p.Root, "var/lib/berth/systems") }
 
+// Builds holds what is built for commands that are under way.
+func (p Paths) Builds() string { return filepath.Join(p.Runtime(), "built") }
+
+// BuildLock is held while one directory there is in use. No container's name
+// begins with a dot.
+func (p Paths) BuildLock(name string) string { return filepath.Join(p.Locks(), ".built-"+name) }
+
 // System is the directory of one container there.
 func (p Paths) System(n container.Name) string { return filepath.Join(p.Systems(), string(n)) }
 

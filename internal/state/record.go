@@ -30,8 +30,10 @@ type Record struct {
 	Digest    container.Digest `json:"digest,omitempty"`
 	// System is the NixOS system that the guest boots; empty for one of an image.
 	System container.StorePath `json:"system,omitempty"`
-	Spec   container.Spec      `json:"spec"`
-	Links  []Link              `json:"links,omitempty"`
+	// Flake is the flake that System was built from, as Nix had locked it.
+	Flake string         `json:"flake,omitempty"`
+	Spec  container.Spec `json:"spec"`
+	Links []Link         `json:"links,omitempty"`
 }
 
 // Link is what was chosen for one of the guest's interfaces: on a network of
