@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/declare"
 	"github.com/berth-containers/berth/internal/engine"
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/image"
@@ -87,6 +88,12 @@ func Open(o Options) (*Host, error) {
 		return nil, err
 	}
 	return &Host{e}, nil
+}
+
+// Evaluate evaluates a declaration in Nix: a file, a flake.nix, or a flake
+// reference. flags are for Nix, as in Wish.NixFlags.
+func (h *Host) Evaluate(ctx context.Context, from string, flags []string) (declare.Evaluated, error) {
+	return h.engine.Evaluate(ctx, from, flags)
 }
 
 // Close gives up what Plan has had built and Apply has not put to use.

@@ -54,8 +54,8 @@ type Status struct {
 	Lost []string `json:"lost,omitempty"`
 }
 
-// Owner says who declared a container: "cli", or "file:" and the absolute
-// path of a declaration.
+// Owner says who declared a container: "cli", "file:" and the absolute path of
+// a declaration, or "flake:" and the reference of one from elsewhere.
 type Owner string
 
 // OwnerCLI owns the containers that commands made.
@@ -63,6 +63,10 @@ const OwnerCLI Owner = "cli"
 
 // File is the path of the declaration; false for an owner that is none.
 func (o Owner) File() (string, bool) { return strings.CutPrefix(string(o), "file:") }
+
+// OwnerFlake is the owner of the containers of a flake that is not on this
+// host.
+func OwnerFlake(ref string) Owner { return Owner("flake:" + ref) }
 
 // OwnerFile is the owner of the containers of the declaration at path.
 func OwnerFile(path string) Owner { return Owner("file:" + path) }

@@ -24,7 +24,7 @@ type sources struct {
 }
 
 func (s *sources) flags(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&s.files, "file", "f", nil, "declaration, or directory of declarations; - is the standard input (default: those in /etc/berth/containers)")
+	c.Flags().StringArrayVarP(&s.files, "file", "f", nil, "declaration, directory of declarations, or flake; - is the standard input (default: those in /etc/berth/containers)")
 	s.wishFlags(c)
 }
 
@@ -34,11 +34,11 @@ func (s *sources) wishFlags(c *cobra.Command) {
 }
 
 // wish reads the declarations.
-func (a *app) wish(h *berth.Host, s sources) (berth.Wish, error) {
+func (a *app) wish(ctx context.Context, h *berth.Host, s sources) (berth.Wish, error) {
 	if s.prune && slices.Contains(s.files, "-") {
 		return berth.Wish{}, usageError(errors.New("--prune needs a declaration that is a file: the containers of the standard input are those of the command line"))
 	}
-	all, err := a.read(h, s.files)
+	all, err := a.read(ctx, h, s.files)
 	if err != nil {
 		return berth.Wish{}, err
 	}
@@ -57,16 +57,17 @@ func (a *app) wish(h *berth.Host, s sources) (berth.Wish, error) {
 	return w, nil
 }
 
-func (a *app) read(h *berth.Host, files []string) ([]*declare.Declaration, error) {
+func (a *app) read(ctx context.Context, h *berth.Host, files []string) ([]*declare.Declaration, error) {
 	if len(files) == 1 && files[0] == "-" {
 		d, err := declare.ParseYAML(a.In, "")
 		return []*declare.Declaration{d}, err
 	}
+	l := declare.Loader{Nix: func(from string) (declare.Evaluated, error) { return h.Evaluate(ctx, from, a.nixFlags) }}
 	if len(files) > 0 {
-		return declare.Load(files...)
+		return l.Load(files...)
 	}
 	dir := filepath.Join(h.Config(), "containers")
-	all, err := declare.Load(dir)
+	all, err := l.Load(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, declare.ErrNoDeclaration) {
 		return nil, &container.Error{Err: fmt.Errorf("there is no declaration in %s", dir), Code: container.CodeUsage,
 			Hint: "name one with -f, or run berth up in the folder of a berth.yaml"}
@@ -83,7 +84,7 @@ func (a *app) planCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w, err := a.wish(h, s)
+			w, err := a.wish(cmd.Context(), h, s)
 			if err != nil {
 				return err
 			}
@@ -117,10 +118,11 @@ func (a *app) upCmd() *cobra.Command {
 	c := a.yesFlag(&cobra.Command{
 		Use: "up", Short: "Apply the berth.yaml of this folder", Args: argsError(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := declarationHere(); err != nil {
+			path, err := declarationHere()
+			if err != nil {
 				return err
 			}
-			s.files = []string{here}
+			s.files = []string{filepath.Base(path)}
 			return a.apply(cmd.Context(), s)
 		},
 	})
@@ -128,20 +130,20 @@ func (a *app) upCmd() *cobra.Command {
 	return a.passFlags(c)
 }
 
-// here is the declaration of the working directory.
-const here = "berth.yaml"
-
-// declarationHere is its absolute path.
+// declarationHere is the absolute path of the working directory's declaration:
+// berth.yaml, or else berth.nix.
 func declarationHere() (string, error) {
-	path, err := filepath.Abs(here)
-	if err != nil {
-		return "", err
+	for _, name := range []string{"berth.yaml", "berth.nix"} {
+		path, err := filepath.Abs(name)
+		if err != nil {
+			return "", err
+		}
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		}
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", &container.Error{Err: errors.New("this folder has no berth.yaml"), Code: container.CodeUsage,
-			Hint: "go to a folder that has one, or name another declaration: berth apply -f FILE"}
-	}
-	return path, nil
+	return "", &container.Error{Err: errors.New("this folder has no berth.yaml"), Code: container.CodeUsage,
+		Hint: "go to a folder that has one, or a berth.nix, or name another declaration: berth apply -f FILE"}
 }
 
 func (a *app) apply(ctx context.Context, s sources) error {
@@ -149,7 +151,7 @@ func (a *app) apply(ctx context.Context, s sources) error {
 	if err != nil {
 		return err
 	}
-	w, err := a.wish(h, s)
+	w, err := a.wish(ctx, h, s)
 	if err != nil {
 		return err
 	}

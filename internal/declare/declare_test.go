@@ -185,7 +185,7 @@ func TestLoad(t *testing.T) {
 	write("broken/a.yaml", "containers: [")
 	write("broken/b.yaml", "containers:\n  a: { imag: x }\n")
 
-	all, err := Load(filepath.Join(dir, "good"), filepath.Join(dir, "good/b.yaml"))
+	all, err := Loader{}.Load(filepath.Join(dir, "good"), filepath.Join(dir, "good/b.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestLoad(t *testing.T) {
 	}{
 		{[]string{"twice"}, "DIR/twice/b.json:1:19: containers.db: this container is already declared at DIR/twice/a.yml:3:3", nil},
 		{[]string{"good/b.yaml"}, `DIR/good/b.yaml:2:44: containers.web.dependsOn[0]: no container "db" is declared`, nil},
-		{[]string{"empty"}, "DIR/empty: no *.yaml, *.yml or *.json file in this directory", ErrNoDeclaration},
+		{[]string{"empty"}, "DIR/empty: no *.yaml, *.yml or *.json file, berth.nix or flake.nix in this directory", ErrNoDeclaration},
 		{[]string{"missing"}, "DIR/missing: no such file or directory", fs.ErrNotExist},
 		{[]string{"broken"}, "DIR/broken/a.yaml:2:1: a value is expected here\n" +
 			`DIR/broken/b.yaml:2:8: containers.a.imag: unknown key; did you mean "image"?`, nil},
@@ -207,7 +207,7 @@ func TestLoad(t *testing.T) {
 		for i := range c.paths {
 			c.paths[i] = filepath.Join(dir, c.paths[i])
 		}
-		_, err := Load(c.paths...)
+		_, err := Loader{}.Load(c.paths...)
 		if err == nil {
 			t.Errorf("%v: no error", c.paths)
 			continue

@@ -13,20 +13,37 @@ import (
 )
 
 // ErrNoDeclaration means that a directory has no file that could be one.
-var ErrNoDeclaration = errors.New("no *.yaml, *.yml or *.json file in this directory")
+var ErrNoDeclaration = errors.New("no *.yaml, *.yml or *.json file, berth.nix or flake.nix in this directory")
 
-// Load reads the declarations at paths, each of which is a file or a directory
-// with *.yaml, *.yml and *.json files; a file that is named twice is read
-// once. dependsOn may name a container of another file. What is wrong is a
-// *Problems over all of the files, and tells fs.ErrNotExist and
-// ErrNoDeclaration by errors.Is.
-func Load(paths ...string) ([]*Declaration, error) {
+// Loader reads declarations.
+type Loader struct {
+	// Nix evaluates those in Nix: a file, the flake.nix of a flake, or a flake
+	// reference. Its errors are about the whole.
+	Nix func(from string) (Evaluated, error)
+}
+
+// Load reads the declarations at paths, each of which is a file, a flake
+// reference, or a directory with *.yaml, *.yml and *.json files, berth.nix, or
+// else flake.nix; a file that is named twice is read once. dependsOn may name a
+// container of another file. What is wrong is a *Problems over all of the
+// files, and tells fs.ErrNotExist and ErrNoDeclaration by errors.Is; or what
+// Nix could not evaluate.
+func (l Loader) Load(paths ...string) ([]*Declaration, error) {
 	var all []*Declaration
+	var failed []error
 	files, problems := findFiles(paths)
 	for i, path := range files {
+		if isNix(path) {
+			d, found, err := l.loadNix(path, i)
+			all, problems, failed = append(all, d), append(problems, found...), append(failed, err)
+			continue
+		}
 		d, found := loadFile(path, i)
 		problems = append(problems, found...)
 		all = append(all, d)
+	}
+	if err := errors.Join(failed...); err != nil {
+		return nil, err
 	}
 	problems = append(problems, sameNames(all)...)
 	problems = append(problems, dependencyProblems(all)...)
@@ -54,8 +71,34 @@ func findFiles(paths []string) (files []string, problems []*Problem) {
 	return files, problems
 }
 
+// isNix reports whether a declaration is in Nix: by the name of its file, or
+// because it is none.
+func isNix(path string) bool { return filepath.Ext(path) == ".nix" || isReference(path) }
+
+// isReference reports whether path, which is no file, is a flake reference.
+func isReference(path string) bool {
+	_, err := os.Stat(path)
+	return err != nil && strings.Contains(path, ":")
+}
+
+func (l Loader) loadNix(path string, order int) (*Declaration, []*Problem, error) {
+	p := &parser{file: Position{File: path, order: order}}
+	if l.Nix == nil {
+		return &Declaration{}, []*Problem{{Pos: p.file, Err: errors.New("declarations in Nix are not for here")}}, nil
+	}
+	e, err := l.Nix(path)
+	if err != nil {
+		return &Declaration{}, nil, err
+	}
+	d := p.parseNix(path, e)
+	return d, p.problems, nil
+}
+
 // filesAt is path itself, or the declarations in it, sorted.
 func filesAt(path string) ([]string, error) {
+	if isReference(path) {
+		return []string{path}, nil
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -71,14 +114,23 @@ func filesAt(path string) ([]string, error) {
 		}
 	}
 	if err == nil && len(files) == 0 {
+		if flake := filepath.Join(path, "flake.nix"); exists(flake) {
+			return []string{flake}, nil
+		}
 		err = ErrNoDeclaration
 	}
 	return files, err
 }
 
-// isDeclaration tells by the name of a file; hidden ones are editors' own.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// isDeclaration tells by the name of a file; hidden ones are editors' own, and
+// those in Nix are mostly modules.
 func isDeclaration(name string) bool {
-	return !strings.HasPrefix(name, ".") && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))
+	return name == "berth.nix" || !strings.HasPrefix(name, ".") && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))
 }
 
 func loadFile(path string, order int) (d *Declaration, problems []*Problem) {

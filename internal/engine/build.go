@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/declare"
 	"github.com/berth-containers/berth/internal/nix/build"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
@@ -153,4 +154,15 @@ func (e *Engine) builtLeft() []leftover {
 		}})
 	}
 	return out
+}
+
+// Evaluate evaluates a declaration in Nix, with flags for Nix. What it builds
+// of modules is left to Plan.
+func (e *Engine) Evaluate(ctx context.Context, from string, flags []string) (declare.Evaluated, error) {
+	f, err := build.ParseFlags(flags)
+	if err != nil {
+		return declare.Evaluated{}, err
+	}
+	d, err := build.Builder{Flags: f, Events: e.Events}.Declaration(ctx, from)
+	return declare.Evaluated{Tree: d.Tree, File: d.File, Stored: d.Stored, Dir: d.Dir}, err
 }

@@ -239,3 +239,75 @@ func (b *berth) evaluated(s mininixos.Set, file string) string {
 	must(b, err)
 	return strings.TrimSpace(string(out))
 }
+
+// TestNixDeclaration applies declarations in Nix: a file, with modules that are
+// evaluated together with it, and a flake.
+func TestNixDeclaration(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	b.builds()
+	declare := func(text string) {
+		b.write("berth.nix", `{ nixpkgs ? ./nixpkgs }:
+let
+  web = n: { name = "web${toString n}"; value = {
+    config = { pkgs, ... }: { environment.etc.from.text = "`+text+` ${toString n}"; };
+    inherit nixpkgs;
+    privateNetwork = true; networks = [ "none" ];
+  }; };
+in
+{
+  containers = builtins.listToAttrs (map web [ 1 2 ]) // {
+    text = { config = "environment.etc.from.text = \"`+text+`\";"; inherit nixpkgs; autoStart = false; };
+    built = { system = (import (nixpkgs + "/nixos") { configuration = { }; }).system; autoStart = false; };
+  };
+}`)
+	}
+	declare("first")
+	r := b.run("up")
+	is(t, "evaluations", strings.Count(r.err, "nix: evaluating"), 2) // the declaration, and what is text
+	is(t, "file", b.in("web2", "cat /etc/from; echo; cat /etc/hostname"), "first 2\nweb2")
+	is(t, "again", strings.Count(b.run("up").err, "nothing to do"), 4)
+	leader := b.status("web1").Leader
+	declare("second")
+	b.has(b.out("plan", "-f", "berth.nix"), "web1: update", "system: ", "built: nothing to do")
+	is(t, "leader", b.status("web1").Leader, leader)
+	b.run("up", "-y")
+	is(t, "file", b.in("web1", "cat /etc/from"), "second 1")
+	b.has(b.out("ls"), "file:"+b.work+"/berth.nix")
+	b.run("down")
+
+	b.write("broken.nix", "{\n  containers.web1 = {\n    imgae = \"x\"; config = { }; nixpkgs = ./nixpkgs;\n  };\n}")
+	b.has(b.fails(2, "plan", "-f", "broken.nix").err, `berth: broken.nix:3:5: containers.web1.imgae: unknown key; did you mean "image"?`)
+	b.write("broken.nix", "{ containers.web1 = { config = { x.y = 1; }; nixpkgs = ./nixpkgs; }; }")
+	b.has(b.fails(1, "plan", "-f", "broken.nix").err, "berth: broken.nix: web1: The option `x.y' does not exist")
+	b.run("destroy", "-y", "--all")
+
+	b.write("flake/flake.nix", `{
+  inputs.nixpkgs.url = "path:`+b.work+`/nixpkgs";
+  outputs = { self, nixpkgs }: {
+    nixosConfigurations.web = nixpkgs.lib.nixosSystem { modules = [ { environment.etc.from.text = "flake"; } ]; };
+    berthContainers = {
+      web = { system = self.nixosConfigurations.web.config.system.build.toplevel; };
+      module = { config.environment.etc.from.text = "module"; inherit nixpkgs; };
+    };
+  };
+}`)
+	b.run("apply", "-f", "./flake")
+	is(t, "files", b.in("web", "cat /etc/from")+b.in("module", "cat /etc/from"), "flakemodule")
+	b.write("flake/flake.nix", strings.Replace(b.read(filepath.Join(b.work, "flake/flake.nix")), "web = { system", "web = { sytem", 1))
+	b.has(b.fails(2, "apply", "-f", "./flake").err, "flake/flake.nix:6:15: containers.web.sytem: unknown key")
+}
+
+// TestBuiltProgress: a terminal shows what Nix does in one line, which is gone
+// at the end.
+func TestBuiltProgress(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	b.builds()
+	b.writeFlake(b.work)
+	term := b.onTerminal("plan", "-f", b.declare("containers: { web: { flake: '.#web', privateNetwork: true, networks: [none] } }"))
+	term.await("\r\x1b\\[Knix: evaluating web")
+	term.await(`nix: \d of \d+ built: building nixos-system-nixos-24.11`)
+	term.await("\r\x1b\\[Kweb: create, start")
+	is(t, "exit code", term.code(), 0)
+}

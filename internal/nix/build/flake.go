@@ -91,7 +91,7 @@ func (b Builder) configurations(ctx context.Context, ref string, sources []Sourc
 	}
 	if err != nil {
 		subject := strings.Join(names, ", ")
-		if n := said.log.marks; n > 0 && n <= len(names) {
+		if n := len(said.log.marks); n > 0 && n <= len(names) {
 			subject = names[n-1]
 		}
 		return nil, about(subject, err)

@@ -72,7 +72,7 @@ type log struct {
 	announced map[int]int64       // by kind
 	lines     map[string][]string // the last that a builder has said, by its derivation
 	errors    []string
-	marks     int // how many evaluations have begun
+	marks     []string // of evaluations that have begun
 }
 
 // Bounds on what is kept of a log.
@@ -177,8 +177,10 @@ const mark = "berth evaluates "
 // message takes what Nix says by itself. Only errors count: warnings are
 // mostly of things that the owner of a container cannot change.
 func (l *log) message(m message) {
-	if strings.HasPrefix(m.Msg, "trace: "+mark) {
-		l.marks++
+	if what, ok := strings.CutPrefix(m.Msg, "trace: "+mark); ok {
+		if len(l.marks) < maxActivities {
+			l.marks = append(l.marks, plain.Text(what))
+		}
 		return
 	}
 	const levelError = 0

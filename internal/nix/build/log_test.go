@@ -51,8 +51,8 @@ func TestFailure(t *testing.T) {
 		}
 	}
 	l, _ := recorded(t, "eval-throw-2.8")
-	if l.marks != 2 {
-		t.Errorf("%d evaluations have begun, want 2", l.marks)
+	if got := fmt.Sprint(l.marks); got != "[a bad]" {
+		t.Errorf("evaluations have begun: %s", got)
 	}
 }
 
