@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,11 +27,7 @@ func (a *app) passFlags(c *cobra.Command) *cobra.Command {
 		}
 		names = append(names, "--"+f.Name)
 	}
-	c.Long = strings.TrimPrefix(c.Long+"\n\n", "\n\n")
-	if c.Long == "" {
-		c.Long = c.Short + ".\n\n"
-	}
-	c.Long += "Where Nix evaluates or builds something, it gets these flags as they are: " + strings.Join(names, ", ") + "."
+	c.Long = cmp.Or(c.Long, c.Short+".") + "\n\nWhere Nix evaluates or builds something, it gets these flags as they are: " + strings.Join(names, ", ") + "."
 	return c
 }
 
