@@ -110,16 +110,26 @@ func (t Tables) filled(conn *nftables.Conn, wanted []element) (bool, error) {
 			return false, err
 		}
 		missing := difference(by[at], have)
-		if len(missing) == 0 {
-			continue
+		for range doublings {
+			if len(missing) == 0 {
+				break
+			}
+			if have, err = t.content(conn, at); err != nil {
+				return false, err
+			}
+			missing = difference(missing, have)
 		}
-		// While a set grows, which it may go on to do, reading misses some.
-		if have, err = t.content(conn, at); err != nil || len(difference(missing, have)) > 0 {
-			return false, err
+		if len(missing) > 0 {
+			return false, nil
 		}
 	}
 	return true, nil
 }
+
+// doublings are more than a set goes through while it grows to any size of use.
+// Each goes on beside what follows, and makes a reading that is under way when it
+// ends miss some elements.
+const doublings = 20
 
 // content are the elements of a set, in order.
 func (t Tables) content(conn *nftables.Conn, at place) ([]element, error) {
