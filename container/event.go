@@ -8,6 +8,9 @@ type Event struct {
 	Done    int64  // bytes so far
 	Total   int64  // bytes in all; 0 where that is not known
 	Ended   bool   // the phase is over
+	// Line is, where it is set, one line of what a program of the guest writes:
+	// plain text. The event is about nothing else then.
+	Line string
 }
 
 // EventFunc receives events, from one goroutine at a time per subject. Nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
@@ -91,4 +92,24 @@ func (x Nix) program() (string, error) {
 		}
 	}
 	return "", errors.New("this host has no Nix: there is no nix-store")
+}
+
+// Size implements Sizer.
+func (x Nix) Size(ctx context.Context, c Closure) (total int64, err error) {
+	args := []string{"--query", "--size"}
+	for _, p := range c.Paths {
+		args = append(args, string(p))
+	}
+	out, err := x.run(ctx, args...)
+	if err != nil {
+		return 0, fmt.Errorf("size of %s: %w", c.System, err)
+	}
+	for line := range strings.Lines(out) {
+		n, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("size of %s: %w", c.System, err)
+		}
+		total += n
+	}
+	return total, nil
 }

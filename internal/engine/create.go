@@ -12,28 +12,31 @@ import (
 	"encoding/hex"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
 )
 
 // create makes a container that is not there. Its lock is held.
-func (e *Engine) create(ctx context.Context, n container.Name, owner container.Owner, spec container.Spec) error {
-	if err := supported(n, spec); err != nil {
+func (e *Engine) create(ctx context.Context, c plan.Wanted) error {
+	if err := supported(c.Name, c.Spec); err != nil {
 		return err
 	}
-	if spec.System == "" {
-		img, err := e.Images.Get(ctx, spec.Image)
+	rec := state.Record{Name: c.Name, Owner: c.Owner, System: c.System, Generation: 1, Spec: c.Spec}
+	if c.System == "" {
+		img, err := e.Images.Get(ctx, c.Spec.Image)
 		if err != nil {
 			return err
 		}
-		return e.createFrom(ctx, state.Record{Name: n, Owner: owner, Digest: img.Digest, Spec: spec})
+		rec.Digest = img.Digest
+		return e.createFrom(ctx, rec)
 	}
-	system, err := e.takeSystem(ctx, n, spec)
+	err := e.closures.Take(ctx, c.Name, c.System)
 	if err == nil {
-		err = e.createFrom(ctx, state.Record{Name: n, Owner: owner, System: system, Spec: spec})
+		err = e.createFrom(ctx, rec)
 	}
 	if err != nil {
-		return errors.Join(err, e.closures.Forget(n))
+		return errors.Join(err, e.closures.Forget(c.Name))
 	}
 	return nil
 }
@@ -68,7 +71,8 @@ func (e *Engine) place(r state.Record) (err error) {
 		}
 	}()
 	changes := filepath.Join(staging, state.Changes)
-	if err := errors.Join(os.Mkdir(changes, 0o700), rootfs.MakeChanges(changes), state.WriteRecord(staging, r)); err != nil {
+	if err := errors.Join(os.Mkdir(changes, 0o700), rootfs.MakeChanges(changes),
+		state.WriteGeneration(staging, newGeneration(&r, r.Generation)), state.WriteRecord(staging, r)); err != nil {
 		return err
 	}
 	if err := os.Rename(staging, e.Paths.Container(r.Name)); err != nil {
@@ -115,7 +119,7 @@ func (e *Engine) destroy(ctx context.Context, n container.Name, limit time.Durat
 // the trash last: while that is there, Sweep knows that something is left.
 func (e *Engine) discard(n container.Name, trash string) error {
 	log := e.Paths.Log(n)
-	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n), e.closures.Forget(n)); err != nil {
+	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n), e.closures.Forget(n), state.RemoveFile(e.Paths.Transition(n))); err != nil {
 		return err
 	}
 	return state.RemoveTree(trash)

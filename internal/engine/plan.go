@@ -23,7 +23,14 @@ func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
 	}
 	var errs []error
 	for _, n := range slices.Concat(e.levels(w)...) {
-		s, err := e.planOne(ctx, w, w.wanted(n))
+		if err := e.mendIdle(ctx, n); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c, s, err := e.planOne(ctx, w, w.wanted(n))
+		if err == nil {
+			s.Packages, err = e.packages(ctx, c, s)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -50,30 +57,58 @@ func (e *Engine) levels(w Wish) [][]container.Name {
 	return plan.Levels(names, func(n container.Name) []container.Name { return w.wanted(n).Spec.DependsOn })
 }
 
-// planOne is the step for one container as things are now.
-func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (container.Step, error) {
+// planOne is the step for one container as things are now, and what is wanted
+// with what its references stand for now.
+func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wanted, container.Step, error) {
 	if err := supported(c.Name, c.Spec); err != nil {
-		return container.Step{}, err
+		return c, container.Step{}, err
 	}
 	o, _, err := e.observed(c.Name)
 	if err != nil {
-		return container.Step{}, fmt.Errorf("%s: %w", c.Name, err)
+		return c, container.Step{}, fmt.Errorf("%s: %w", c.Name, err)
 	}
 	if o != nil && o.Owner != c.Owner && !w.Adopt {
-		return container.Step{}, owned(*o)
+		return c, container.Step{}, owned(*o)
 	}
 	if err := e.current(ctx, w, &c, o); err != nil {
-		return container.Step{}, container.Named(c.Name, err)
+		return c, container.Step{}, container.Named(c.Name, err)
 	}
 	if c.Changes, err = e.stale(c.Name, w.networks); err != nil {
-		return container.Step{}, err
+		return c, container.Step{}, err
+	}
+	c.Boot = w.Boot
+	if c.NoSwitch, err = e.noSwitch(ctx, c, o); err != nil {
+		return c, container.Step{}, container.Named(c.Name, err)
 	}
 	s := plan.Step(c, o)
 	if s.Action != container.ActionNone {
 		s.Notes = append(networkNotes(c.Spec), systemNotes(c.Spec)...)
 		err = container.Named(c.Name, e.networkFits(w, c, o, s))
 	}
-	return s, err
+	return c, s, err
+}
+
+// packages are what changes with a step from one system to another; nil where
+// it does not.
+func (e *Engine) packages(ctx context.Context, c plan.Wanted, s container.Step) (*container.PackageDiff, error) {
+	rec, err := e.record(c.Name)
+	if errors.Is(err, container.ErrNotFound) || s.Action != container.ActionUpdate {
+		return nil, nil
+	} else if err != nil {
+		return nil, container.Named(c.Name, err)
+	}
+	before := rec.System
+	if l, err := e.launched(c.Name); err == nil && l != nil {
+		before = l.System
+	}
+	if before == "" || c.System == "" || before == c.System {
+		return nil, nil
+	}
+	d, err := e.closures.Diff(ctx, c.Name, before, c.System)
+	if err != nil {
+		return nil, container.Named(c.Name, err)
+	}
+	return &d, nil
 }
 
 // currentDigest is what an image reference stands for now, without reading it

@@ -30,8 +30,10 @@ type Record struct {
 	Digest    container.Digest `json:"digest,omitempty"`
 	// System is the NixOS system that the guest boots; empty for one of an image.
 	System container.StorePath `json:"system,omitempty"`
-	Spec   container.Spec      `json:"spec"`
-	Links  []Link              `json:"links,omitempty"`
+	// Generation is the number of what it boots; 0 in a record of an older berth.
+	Generation int            `json:"generation,omitempty"`
+	Spec       container.Spec `json:"spec"`
+	Links      []Link         `json:"links,omitempty"`
 }
 
 // Link is what was chosen for one of the guest's interfaces: on a network of
