@@ -44,7 +44,7 @@ func (t Tables) Intact() (bool, error) {
 
 // ruled reports whether no chain lacks a rule, as after "nft flush table".
 func (t Tables) ruled() (bool, error) {
-	for family, chains := range map[nftables.TableFamily][]chain{inet: inetChains(), bridge: bridgeChains()} {
+	for family, chains := range map[nftables.TableFamily][]chain{inet: inetChains(0), bridge: bridgeChains()} {
 		have, err := t.countRules(family)
 		if err != nil {
 			return false, fmt.Errorf("count the rules of nftables: %w", err)
@@ -104,6 +104,9 @@ func (t Tables) filled(conn *nftables.Conn, wanted []element) (bool, error) {
 		by[e.place] = append(by[e.place], e)
 	}
 	for _, s := range sets() {
+		if s.dynamic {
+			continue
+		}
 		at := place{s.family, s.name}
 		have, err := t.content(conn, at)
 		if err != nil || len(difference(have, by[at])) > 0 {

@@ -29,7 +29,7 @@ func TestVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (Tables{Instance: "berth"}).make(conn); err != nil {
+	if err := (Tables{Instance: "berth"}).make(conn, 1); err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.Flush() // nobody answers
