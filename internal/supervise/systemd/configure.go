@@ -2,12 +2,11 @@ package systemd
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +38,7 @@ func (s *Supervisor) dropIn(n container.Name) string {
 }
 
 // configure makes the unit files as the container wants them, and has systemd
-// read them where they have changed.
+// know them where they have changed.
 func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 	template, err := s.ensureTemplate()
 	if err != nil {
@@ -56,7 +55,7 @@ func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 	if !template && !dropIn {
 		return nil
 	}
-	return s.reload(ctx)
+	return s.reread(ctx, s.unit(rec.Name), s.dropIn(rec.Name))
 }
 
 // updatesOffline reports whether the guest is going to install an update while
@@ -64,6 +63,29 @@ func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 // then is not enough: systemd forgets it when it reads its units again.
 func updatesOffline(p state.Paths, rec *state.Record) bool {
 	return !rec.Spec.Ephemeral && boot.UpdatePending(filepath.Join(p.Container(rec.Name), state.Changes, "upper"))
+}
+
+// reread has systemd know a unit of which files have changed. It reads by itself
+// what it does not hold, such as the unit of a container that does not run. To
+// have it read all units again takes ten times as long, and holds up everybody.
+func (s *Supervisor) reread(ctx context.Context, unit string, dropIns ...string) error {
+	props, err := s.some(ctx, unit, "Unit.LoadState", "Unit.NeedDaemonReload", "Unit.DropInPaths")
+	if err != nil {
+		return err
+	}
+	if upToDate(props, dropIns) {
+		return nil
+	}
+	return s.reload(ctx)
+}
+
+// upToDate reports whether systemd holds a unit as its files are, of which these
+// are some. It does not see in all versions that a first drop-in is missing.
+func upToDate(props map[string]any, dropIns []string) bool {
+	stale, known := props["NeedDaemonReload"].(bool)
+	read, _ := props["DropInPaths"].([]string)
+	missing := func(path string) bool { return !slices.Contains(read, path) }
+	return known && !stale && text(props, "LoadState") == "loaded" && !slices.ContainsFunc(dropIns, missing)
 }
 
 // reloadLimit is how long systemd may take to read all units again, as
@@ -157,13 +179,10 @@ func properties(l container.Limits) []dbus.Property {
 	}
 }
 
-// Forget implements supervise.Keeper.
+// Forget implements supervise.Keeper. Where systemd still holds the unit, as one
+// that others are ordered after, the next of this name is not up to date.
 func (s *Supervisor) Forget(n container.Name) error {
-	dir := filepath.Dir(s.dropIn(n))
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return errors.Join(os.RemoveAll(dir), s.reload(context.Background()))
+	return os.RemoveAll(filepath.Dir(s.dropIn(n)))
 }
 
 // Kept implements supervise.Keeper: units that are not at rest, and runtime
