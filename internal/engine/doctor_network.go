@@ -39,6 +39,10 @@ func (e *Engine) checkManagers(ctx context.Context) []container.Finding {
 	if err != nil {
 		return finding(check, container.Warn, err.Error(), "")
 	}
+	bridges, err := e.ownLinks()
+	if err != nil {
+		return finding(check, container.Warn, err.Error(), "")
+	}
 	links := map[string][]string{}
 	for _, m := range taken {
 		links[m.Manager] = append(links[m.Manager], m.Link)
@@ -47,7 +51,7 @@ func (e *Engine) checkManagers(ctx context.Context) []container.Finding {
 	for _, m := range slices.Sorted(maps.Keys(links)) {
 		out = append(out, container.Finding{Check: check, Severity: container.Warn,
 			Text:   fmt.Sprintf("%s manages links of berth's, and may take their addresses away: %s", m, strings.Join(links[m], ", ")),
-			Remedy: managerRemedy(m, links[m])})
+			Remedy: managerRemedy(m, append(bridges, links[m]...))})
 	}
 	if out == nil {
 		return finding(check, container.Good, "none has links of berth's", "")
@@ -55,8 +59,12 @@ func (e *Engine) checkManagers(ctx context.Context) []container.Finding {
 	return out
 }
 
-// managerRemedy is what makes a network manager leave links alone.
+// managerRemedy is what makes a network manager leave links alone, and those of
+// guests to come.
 func managerRemedy(manager string, links []string) string {
+	links = slices.DeleteFunc(slices.Clone(links), func(l string) bool { return strings.HasPrefix(l, "ve-") })
+	slices.Sort(links)
+	links = append(slices.Compact(links), "ve-*")
 	if manager == "NetworkManager" {
 		return `printf '[device-berth]\nmatch-device=interface-name:` + strings.Join(links, ";interface-name:") +
 			`\nmanaged=0\n' >/etc/NetworkManager/conf.d/zz-berth.conf && nmcli general reload && systemctl restart NetworkManager`

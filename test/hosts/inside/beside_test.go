@@ -101,6 +101,11 @@ func TestBesideTakenOver(t *testing.T) {
 			until(t, "doctor sees that "+m.service+" has links of berth's", taken)
 			has(t, text, m.service+" manages links of berth's", "berth0")
 			t.Cleanup(func() { l.sh("rm -f /etc/NetworkManager/conf.d/zz-berth.conf /etc/systemd/network/0-berth.network") })
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(remedy, text, l.sh("nmcli device; NetworkManager --print-config; networkctl list"))
+				}
+			})
 			l.sh(remedy)
 			until(t, "doctor is content", func() bool { return !taken() })
 			l.restart("web", "pair", "db")
