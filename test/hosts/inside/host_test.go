@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds every command.
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 // image is what guests of systemd are made of, and tiny the smallest guest.
 const (
