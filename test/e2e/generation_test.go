@@ -224,7 +224,7 @@ func TestGenerationPending(t *testing.T) {
 // TestGenerationRestart changes more than the system, which takes a restart.
 func TestGenerationRestart(t *testing.T) {
 	t.Parallel()
-	g := newGenerational(t, "one", "timeoutStartSec=5s")
+	g := newGenerational(t, "one", "timeoutStartSec=20s")
 	before := g.guest()
 	r := g.run("set", "web", "system="+g.s.Systems["two"], "tmpfs+=/scratch")
 	g.has(r.err, "web: update, effect restart")
