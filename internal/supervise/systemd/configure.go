@@ -24,14 +24,8 @@ func unitDirs() []string {
 	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 }
 
-// ownDir is where berth puts what it writes itself: what belongs to the
-// machine's berth stays, what belongs to another root ends with the boot.
-func (s *Supervisor) ownDir() string {
-	if s.Paths.Root == "/" {
-		return "/etc/systemd/system"
-	}
-	return "/run/systemd/system"
-}
+// ownDir is where berth puts what it writes itself.
+func (s *Supervisor) ownDir() string { return ownDirIn(s.Paths.Root, installDir) }
 
 func (s *Supervisor) dropIn(n container.Name) string {
 	return filepath.Join(s.ownDir(), s.unit(n)+".d", "50-berth.conf")
@@ -44,11 +38,12 @@ func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 	if err != nil {
 		return err
 	}
-	patient := *rec
-	if updatesOffline(s.Paths, rec) {
-		patient.Spec.TimeoutStartSec = container.Infinity
+	if _, err := os.Stat(s.dropIn(rec.Name)); errors.Is(err, fs.ErrNotExist) {
+		if err := s.Prepare(ctx); err != nil { // once for all, since systemd reads all units again for it
+			return err
+		}
 	}
-	dropIn, err := writeIfChanged(s.dropIn(rec.Name), DropInText(s.Paths, &patient))
+	dropIn, err := s.writeDropIn(rec)
 	if err != nil {
 		return err
 	}
