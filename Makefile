@@ -58,6 +58,9 @@ lint:
 	go vet ./...
 	go tool staticcheck ./...
 
-# The command reference and the manual pages come from the commands.
+# The command reference and the manual pages come from the commands, those of
+# the NixOS module from the module, where Nix is there to read it.
 docs:
 	go test ./internal/cli -run TestManual -update
+	@if command -v nix-instantiate >/dev/null; then go test ./test/nixos -run 'TestReference|TestVendorHash' -update; \
+		else echo "without Nix docs/reference/nixos.md stays as it is"; fi

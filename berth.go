@@ -223,7 +223,9 @@ func (h *Host) Install(ctx context.Context) ([]string, error) { return h.engine.
 func (h *Host) Uninstall(ctx context.Context) ([]string, error) { return h.engine.Uninstall(ctx) }
 
 // Autostart are the containers that start when the machine boots.
-func (h *Host) Autostart() ([]container.Name, error) { return h.engine.Autostart() }
+func (h *Host) Autostart(ctx context.Context) ([]container.Name, error) {
+	return h.engine.Autostart(ctx)
+}
 
 // Doctor checks the host. It changes nothing.
 func (h *Host) Doctor(ctx context.Context) []container.Finding { return h.engine.Doctor(ctx) }

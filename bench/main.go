@@ -111,6 +111,7 @@ func measurements() []measurement {
 		{"connect", "embedded", measureConnect},
 		{"dns", "embedded", measureDNS},
 		{"networked", "embedded", measureNetworked},
+		{"gate", "embedded", measureGate},
 		{"machinectl", "systemd", measureMachinectl},
 		{"boot", "systemd", measureBoot},
 	}

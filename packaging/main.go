@@ -2,7 +2,9 @@
 // units, the completions and the manual come from the program that is packed.
 //
 //	go run ./packaging -out dist
+//	go run ./packaging -stage DIRECTORY -program PATH
 //
+// The second only makes what goes with the program, for other packaging systems.
 // It needs no root. Packages of the same commit and version are the same files.
 package main
 
@@ -24,6 +26,8 @@ type options struct {
 	out     string
 	archs   []string
 	formats []string
+	stage   string // empty: packages are made
+	program string
 }
 
 func main() {
@@ -35,6 +39,8 @@ func main() {
 	flag.StringVar(&o.out, "out", "dist", "`DIRECTORY` to make them in")
 	flag.StringVar(&archs, "arch", "amd64,arm64", "architectures, as Go names them")
 	flag.StringVar(&formats, "formats", "deb,rpm", "kinds of packages")
+	flag.StringVar(&o.stage, "stage", "", "make units, completions and the manual in `DIRECTORY`, and no packages")
+	flag.StringVar(&o.program, "program", installed, "`PATH` of berth, with -stage")
 	flag.Parse()
 	o.archs, o.formats = strings.Split(archs, ","), strings.Split(formats, ",")
 	if err := run(ctx, o); err != nil {
@@ -44,6 +50,9 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
+	if o.stage != "" {
+		return stageShared(o.stage, o.program)
+	}
 	if o.version == "" {
 		if o.version, err = gitVersion(ctx); err != nil {
 			return err
@@ -57,7 +66,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
-	if err := stageShared(stage); err != nil {
+	if err := stageShared(stage, installed); err != nil {
 		return err
 	}
 	for _, arch := range o.archs {

@@ -17,7 +17,7 @@ import (
 func TestStage(t *testing.T) {
 	t.Chdir("..") // where the manual is
 	dir := t.TempDir()
-	if err := stageShared(dir); err != nil {
+	if err := stageShared(dir, installed); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{

@@ -11,11 +11,12 @@ import (
 	"github.com/berth-containers/berth/internal/supervise/systemd"
 )
 
-// program is where the packages put berth.
-const program = "/usr/bin/berth"
+// installed is where the packages put berth.
+const installed = "/usr/bin/berth"
 
-// stageShared makes what all architectures have in common, below dir.
-func stageShared(dir string) error {
+// stageShared makes what all architectures have in common, below dir, for a
+// berth at program.
+func stageShared(dir, program string) error {
 	for _, d := range []string{"units", "completions", "man"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,16 +22,23 @@ import (
 )
 
 func main() {
-	os.Exit(run())
+	becomes := len(os.Args) > 1 && os.Args[1] == preinit.Command
+	if becomes {
+		// Here this is the first thread still. Had another one become the guest's
+		// init, the process would look dead for that moment: to systemd-machined,
+		// which then has systemd-nspawn end it, and to whoever opens its root.
+		runtime.LockOSThread()
+	}
+	os.Exit(run(becomes))
 }
 
-func run() int {
+func run(becomes bool) int {
 	// What the caller left open is not for shims and guests.
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		fmt.Fprintln(os.Stderr, "berth: close inherited files:", err)
 		return 1
 	}
-	if len(os.Args) > 1 && os.Args[1] == preinit.Command {
+	if becomes {
 		return preinit.Main(os.Args[2:]) // before anything that only a command of a user needs
 	}
 	ctx, stop := context.WithCancel(context.Background())

@@ -23,7 +23,7 @@ var levels = [][]string{
 	{"."},
 	{"internal/cli"},
 	{"test/hosts/nested", "test/mini-nixos"},
-	{"cmd/berth", "bench", "test/e2e", "test/e2e/tinyinit", "test/hosts", "test/hosts/inside", "test/packages", "packaging"},
+	{"cmd/berth", "bench", "test/nixos", "test/e2e", "test/e2e/tinyinit", "test/hosts", "test/hosts/inside", "test/packages", "packaging"},
 }
 
 // only are packages that import less than their level would let them: those

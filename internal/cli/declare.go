@@ -22,6 +22,8 @@ type sources struct {
 	adopt bool
 	prune bool
 	how   how
+	// release lets go of what prune would destroy.
+	release bool
 }
 
 func (s *sources) flags(c *cobra.Command) {
@@ -37,8 +39,8 @@ func (s *sources) wishFlags(c *cobra.Command) {
 
 // wish reads the declarations.
 func (a *app) wish(ctx context.Context, h *berth.Host, s sources) (berth.Wish, error) {
-	if s.prune && slices.Contains(s.files, "-") {
-		return berth.Wish{}, usageError(errors.New("--prune needs a declaration that is a file: the containers of the standard input are those of the command line"))
+	if (s.prune || s.release) && slices.Contains(s.files, "-") {
+		return berth.Wish{}, usageError(errors.New("--prune and --release need a declaration that is a file: the containers of the standard input are those of the command line"))
 	}
 	all, err := a.read(ctx, h, s.files)
 	if err != nil {
@@ -46,7 +48,7 @@ func (a *app) wish(ctx context.Context, h *berth.Host, s sources) (berth.Wish, e
 	}
 	w := s.how.on(berth.Wish{Adopt: s.adopt, NixFlags: a.nixFlags})
 	for _, d := range all {
-		if s.prune {
+		if s.prune || s.release {
 			w.Prune = append(w.Prune, d.Owner)
 		}
 		for _, n := range d.Networks {
@@ -112,6 +114,8 @@ func (a *app) applyCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.apply(cmd.Context(), s) },
 	})
 	s.flags(c)
+	c.Flags().BoolVar(&s.release, "release", false, "stop containers of these declarations that they no longer name, and keep their data; they are of the command line then")
+	c.MarkFlagsMutuallyExclusive("prune", "release")
 	return a.passFlags(c)
 }
 
@@ -156,6 +160,13 @@ func (a *app) apply(ctx context.Context, s sources) error {
 	w, err := a.wish(ctx, h, s)
 	if err != nil {
 		return err
+	}
+	if s.release {
+		owners := w.Prune
+		w.Prune = nil
+		if err := a.release(ctx, h, w, owners); err != nil {
+			return err
+		}
 	}
 	return a.carryOut(ctx, h, w)
 }

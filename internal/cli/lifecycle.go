@@ -58,7 +58,7 @@ func (a *app) autostart(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	names, err := h.Autostart()
+	names, err := h.Autostart(ctx)
 	if err != nil {
 		return err
 	}

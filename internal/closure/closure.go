@@ -102,12 +102,16 @@ func (s Systems) Diff(ctx context.Context, n container.Name, before, after conta
 		return container.PackageDiff{}, err
 	}
 	d := Diff(old, now)
-	if by, ok := s.Source.(Sizer); ok {
-		if d.OldSize, err = by.Size(ctx, old); err == nil {
-			d.NewSize, err = by.Size(ctx, now)
-		}
+	by, ok := s.Source.(Sizer)
+	if !ok {
+		return d, nil
 	}
-	return d, err
+	was, err := by.Size(ctx, old)
+	is, err2 := by.Size(ctx, now)
+	if err == nil && err2 == nil {
+		d.OldSize, d.NewSize = was, is
+	}
+	return d, nil
 }
 
 // Closure is what Take took.

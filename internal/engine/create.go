@@ -72,7 +72,7 @@ func (e *Engine) place(r state.Record) (err error) {
 	}()
 	changes := filepath.Join(staging, state.Changes)
 	if err := errors.Join(os.Mkdir(changes, 0o700), rootfs.MakeChanges(changes),
-		state.WriteGeneration(staging, newGeneration(&r, r.Generation)), state.WriteRecord(staging, r)); err != nil {
+		state.WriteGeneration(staging, newGeneration(&r, max(r.Generation, 1))), state.WriteRecord(staging, r)); err != nil {
 		return err
 	}
 	if err := os.Rename(staging, e.Paths.Container(r.Name)); err != nil {

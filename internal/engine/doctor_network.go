@@ -1,7 +1,11 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
@@ -25,6 +29,78 @@ func (e *Engine) checkForwarding() []container.Finding {
 	}
 	return finding(check, container.Bad, "somebody has changed settings of the kernel that guests' networks need: it has to be "+strings.Join(words, ", "),
 		"berth doctor --fix sets them; find who changes them, as with grep -r "+strings.ReplaceAll(lapsed[0].Name, "/", ".")+" /etc/sysctl.conf /etc/sysctl.d")
+}
+
+// checkManagers looks whether a network manager of the host has links of berth's:
+// it may take their addresses away at any time.
+func (e *Engine) checkManagers(ctx context.Context) []container.Finding {
+	const check = "network managers"
+	taken, err := network.TakenOver(ctx, e.Paths)
+	if err != nil {
+		return finding(check, container.Warn, err.Error(), "")
+	}
+	bridges, err := e.ownLinks()
+	if err != nil {
+		return finding(check, container.Warn, err.Error(), "")
+	}
+	links := map[string][]string{}
+	for _, m := range taken {
+		links[m.Manager] = append(links[m.Manager], m.Link)
+	}
+	var out []container.Finding
+	for _, m := range slices.Sorted(maps.Keys(links)) {
+		out = append(out, container.Finding{Check: check, Severity: container.Warn,
+			Text:   fmt.Sprintf("%s manages links of berth's, and may take their addresses away: %s", m, strings.Join(links[m], ", ")),
+			Remedy: managerRemedy(m, append(bridges, links[m]...))})
+	}
+	if out == nil {
+		return finding(check, container.Good, "none has links of berth's", "")
+	}
+	return out
+}
+
+// managerRemedy is what makes a network manager leave links alone, and those of
+// guests to come.
+func managerRemedy(manager string, links []string) string {
+	links = slices.DeleteFunc(slices.Clone(links), func(l string) bool { return strings.HasPrefix(l, "ve-") })
+	slices.Sort(links)
+	links = append(slices.Compact(links), "ve-*")
+	if manager == "NetworkManager" {
+		return `printf '[device-berth]\nmatch-device=interface-name:` + strings.Join(links, ";interface-name:") +
+			`\nmanaged=0\n' >/etc/NetworkManager/conf.d/zz-berth.conf && nmcli general reload && systemctl restart NetworkManager`
+	}
+	return `printf '[Match]\nName=` + strings.Join(links, " ") + `\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/0-berth.network && networkctl reload`
+}
+
+// checkPorts looks whether somebody has come to have a port of the host that
+// leads to a guest: who of the two gets what arrives is a matter of chance.
+func (e *Engine) checkPorts() []container.Finding {
+	const check = "ports"
+	unknown := func(err error) []container.Finding { return finding(check, container.Warn, err.Error(), "") }
+	leases, err := network.ReadLeases(e.Paths)
+	if err != nil {
+		return unknown(err)
+	}
+	var f network.Facts
+	if slices.ContainsFunc(leases, func(l network.Lease) bool { return len(l.Ports) > 0 }) {
+		if err := e.lookAtPorts(&f); err != nil {
+			return unknown(err)
+		}
+	}
+	var out []container.Finding
+	for _, l := range leases {
+		for _, err := range network.PortsOn(l, f) {
+			remedy := ""
+			if known, ok := errors.AsType[*container.Error](err); ok {
+				remedy = known.Hint
+			}
+			out = append(out, container.Finding{Check: check, Severity: container.Warn, Text: fmt.Sprintf("%s: %v", l.Name, err), Remedy: remedy})
+		}
+	}
+	if out == nil {
+		return finding(check, container.Good, "nobody else has those of guests that run", "")
+	}
+	return out
 }
 
 // checkFloods looks for guests with as many connections as one may have.

@@ -17,8 +17,8 @@ import (
 
 // Exec runs a program in a running guest; see guest.Guest.Exec.
 func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (int, error) {
-	if err := e.mendIdle(ctx, n); err != nil {
-		return guest.CodeFailed, container.Named(n, err)
+	if c.Way != guest.Direct { // which gets in whatever is wrong
+		e.tryMend(ctx, n)
 	}
 	obs, err := e.locate(n)
 	if err != nil {

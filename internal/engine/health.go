@@ -55,6 +55,9 @@ func (e *Engine) awaitHealth(window context.Context, t *state.Transition, ended 
 			}
 			trouble = checked
 		}
+		if err := e.sameGuest(t); !t.Restart && err != nil {
+			return err
+		}
 		switch {
 		case trouble == nil && time.Since(begun) >= healthSteady:
 			return nil

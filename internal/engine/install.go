@@ -26,8 +26,14 @@ func (e *Engine) Uninstall(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// Autostart are the containers that start when the machine boots.
-func (e *Engine) Autostart() ([]container.Name, error) {
+// Autostart are the containers that start when the machine boots, which it has
+// when this is called.
+func (e *Engine) Autostart(ctx context.Context) ([]container.Name, error) {
+	if p, ok := e.supervisor.(supervise.Preparer); ok {
+		if err := p.Prepare(ctx); err != nil {
+			return nil, err
+		}
+	}
 	names, err := e.Names()
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/firewall"
 	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/network/survey"
 	"github.com/berth-containers/berth/internal/plan"
@@ -319,7 +320,7 @@ func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) err
 		return err
 	}
 	if len(l.Ports) > 0 {
-		if f.Listeners, err = e.listeners(); err != nil {
+		if err := e.lookAtPorts(&f); err != nil {
 			return err
 		}
 	}
@@ -330,6 +331,15 @@ func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) err
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// lookAtPorts finds who has ports of the host.
+func (e *Engine) lookAtPorts(f *network.Facts) (err error) {
+	if f.Listeners, err = e.listeners(); err != nil {
+		return err
+	}
+	f.Published, err = firewall.AllPublished(e.Paths.Instance())
+	return err
 }
 
 // listeners are the sockets of others on the host. The process for names may just

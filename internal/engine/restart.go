@@ -13,9 +13,6 @@ import (
 // restartInto stops the guest of rec and starts it as next, or again as it was
 // where it does not come up or is not healthy.
 func (e *Engine) restartInto(ctx context.Context, w Wish, rec, next state.Record) error {
-	if err := e.ready(&next); err != nil {
-		return err
-	}
 	before, err := e.departure(rec)
 	if err != nil {
 		return err
@@ -43,12 +40,12 @@ func (e *Engine) restartInto(ctx context.Context, w Wish, rec, next state.Record
 		return &container.Error{Err: fmt.Errorf("interrupted: %w", context.Cause(ctx)), Hint: "the next command about it brings the update to its end"}
 	case trouble == nil:
 		return e.arrive(ctx, t, "")
-	case w.NoRollback:
-		e.report(ctx, t)
-		return errors.Join(kept(t, trouble.Error()), e.arrive(ctx, t, trouble.Error()))
 	}
 	t.Back = trouble.Error()
 	e.report(ctx, t)
+	if w.NoRollback {
+		return errors.Join(kept(t), e.arrive(ctx, t, t.Back))
+	}
 	if err := e.restartBack(ctx, t); err != nil {
 		return err
 	}

@@ -35,9 +35,7 @@ func (e *Engine) List(names []container.Name) ([]container.Status, error) {
 
 // Status looks at one container.
 func (e *Engine) Status(n container.Name) (container.Status, error) {
-	if err := e.mendIdle(context.Background(), n); err != nil {
-		return container.Status{}, fmt.Errorf("%s: %w", n, err)
-	}
+	e.tryMend(context.Background(), n)
 	rec, err := e.Record(n)
 	if err != nil {
 		return container.Status{}, err

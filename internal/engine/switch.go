@@ -61,16 +61,31 @@ func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Reco
 		return &container.Error{Err: fmt.Errorf("interrupted: %w", context.Cause(ctx)), Hint: "the next command about it brings the update to its end"}
 	case trouble == nil:
 		return e.arrive(ctx, t, "")
-	case w.NoRollback:
-		e.report(ctx, t)
-		return errors.Join(kept(t, trouble.Error()), e.arrive(ctx, t, trouble.Error()))
 	}
 	t.Back = trouble.Error()
+	if errors.Is(trouble, unit.ErrNotRun) || errors.Is(trouble, guest.ErrEnded) { // it has its old system still, or again
+		return errors.Join(undone(t), e.returned(t))
+	}
 	e.report(ctx, t)
+	if w.NoRollback {
+		return errors.Join(kept(t), e.arrive(ctx, t, t.Back))
+	}
 	if err := e.switchBack(ctx, t); err != nil {
 		return err
 	}
 	return undone(t)
+}
+
+// sameGuest makes sure that the guest is the one that a switch was begun in.
+func (e *Engine) sameGuest(t *state.Transition) error {
+	obs, err := e.supervisor.Observe(t.Before.Name)
+	if err != nil {
+		return err
+	}
+	if obs.Leader != t.Leader || obs.Started != t.Started {
+		return guest.ErrEnded
+	}
+	return nil
 }
 
 // show has the guest see what its new system consists of.
@@ -180,11 +195,11 @@ func (e *Engine) switchBack(ctx context.Context, t *state.Transition) error {
 	limit, cancel := context.WithTimeout(ctx, max(backLimit, windowOf(t.Before.Spec)))
 	defer cancel()
 	trouble := e.switchTo(limit, t, t.Before.System)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	if trouble == nil || errors.As(trouble, new(*exitError)) {
 		trouble = e.awaitHealth(limit, t, trouble)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if trouble != nil {
 		e.tell(n, "generation %d is not healthy either: %v", t.Before.Generation, trouble)

@@ -104,10 +104,10 @@ func undone(t *state.Transition) error {
 
 // kept is the error for an update that was not undone although the guest is
 // not healthy.
-func kept(t *state.Transition, trouble string) error {
+func kept(t *state.Transition) error {
 	return &container.Error{
 		Subject: string(t.Before.Name), Code: container.CodeNotReady,
-		Err:  fmt.Errorf("%w: %s: it stays at generation %d", errUnhealthy, trouble, t.After.Generation),
+		Err:  fmt.Errorf("%w: %s: it stays at generation %d", errUnhealthy, t.Back, t.After.Generation),
 		Hint: fmt.Sprintf("berth rollback %s takes it back to generation %d", t.Before.Name, t.Before.Generation),
 	}
 }
@@ -121,6 +121,14 @@ func (e *Engine) mendIdle(ctx context.Context, n container.Name) error {
 	}
 	_, err := e.unlessLocked(e.Paths.Lock(n), func() error { return e.mend(ctx, n) })
 	return err
+}
+
+// tryMend is mendIdle for who has something else to do: what keeps it from being
+// done is told.
+func (e *Engine) tryMend(ctx context.Context, n container.Name) {
+	if err := e.mendIdle(ctx, n); err != nil {
+		e.tell(n, "%v", err)
+	}
 }
 
 // mend brings to an end what a killed command has begun: the guest is where its

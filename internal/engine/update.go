@@ -24,18 +24,24 @@ func (e *Engine) update(ctx context.Context, w Wish, c plan.Wanted, s container.
 	if err := e.updateOrigin(ctx, &next, c, rec.Spec, s); err != nil {
 		return err
 	}
+	if s.Restart {
+		if err := e.ready(&next); err != nil {
+			return err
+		}
+	}
 	if err := e.succeed(rec, &next, c.Generation); err != nil {
 		return err
 	}
 	switch {
 	case s.Switch:
-		return errors.Join(e.switchInPlace(ctx, w, *rec, next), e.applyLive(ctx, c))
+		err := e.switchInPlace(ctx, w, *rec, next)
+		if now, err2 := e.record(c.Name); err2 != nil || now.Generation != next.Generation {
+			return errors.Join(err, err2)
+		}
+		return errors.Join(err, e.applyLive(ctx, c))
 	case s.Restart && rec.System != "" && next.System != "":
 		return e.restartInto(ctx, w, *rec, next)
 	case s.Restart:
-		if err := e.ready(&next); err != nil {
-			return err
-		}
 		if err := e.supervisor.Stop(ctx, c.Name, StopLimit); err != nil {
 			return err
 		}

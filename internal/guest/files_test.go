@@ -146,3 +146,18 @@ func TestSelf(t *testing.T) {
 		t.Errorf("%d bytes of %d: %v", len(got), len(want), err)
 	}
 }
+
+// TestReadlink reads links of a guest, and never what lies outside of it.
+func TestReadlink(t *testing.T) {
+	t.Parallel()
+	g, dir := tree(t)
+	must(t, errors.Join(os.Mkdir(dir+"/run", 0o755), os.Symlink("/nix/store/x", dir+"/run/current-system"), os.Symlink("../..", dir+"/out")))
+	if got, err := g.Readlink("run/current-system"); err != nil || got != "/nix/store/x" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, path := range []string{"run", "run/none", "out/secret", "etc"} {
+		if got, err := g.Readlink(path); err == nil {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}

@@ -47,7 +47,8 @@ func Open(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	return g, nil
 }
 
-// Hold is Open for a guest that may have hardly begun. It is good for Halt.
+// Hold is Open for a guest that may have hardly begun, and still has the host's
+// root. It is good for Halt.
 func Hold(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	p, err := process.OpenStarted(leader, start)
 	if err != nil {
@@ -56,6 +57,9 @@ func Hold(leader int, start uint64, h cgroup.Hierarchies) (*Guest, error) {
 	root, err := os.OpenFile(fmt.Sprintf("/proc/%d/root", leader), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = ErrEnded
+		if _, ended := process.StartTime(leader); ended == nil { // another thread than the first is just becoming a program
+			err = ErrNoRoot
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())

@@ -224,6 +224,9 @@ func (a *attachment) activate(k Link) error {
 // each other, on networks and links of berth's. On a bridge of others, somebody
 // else may come to have an address.
 func (a *attachment) introduce(l Lease, k Link) error {
+	if k.MAC == "" {
+		return nil // the kernel has chosen it
+	}
 	on, mac := k.Host, hardwareOf(a.paths, l, k.Guest)
 	switch {
 	case k.Kind == Bridged && k.Network != "":

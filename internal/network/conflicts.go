@@ -8,12 +8,14 @@ import (
 	"slices"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/network/firewall"
 	"github.com/berth-containers/berth/internal/network/survey"
 )
 
 // Facts are what a machine has that a lease may run into.
 type Facts struct {
 	Listeners []survey.Listener
+	Published []firewall.Published
 	Addresses map[netip.Addr]string // the machine's own, and their interfaces
 	Ranges    []survey.Range
 	Interface func(name string) (*survey.Interface, error)
@@ -122,7 +124,30 @@ func (p Port) on(f Facts) error {
 				cmp.Or(s.Holder(), "a process that cannot be seen from here")),
 			Hint: "stop it, or choose another hostPort"}
 	}
+	for _, o := range f.Published {
+		if p.isLedBy(o) {
+			return &container.Error{Err: fmt.Errorf("forwardPorts: %s of the host is led elsewhere by %s", ports(p.Protocol, max(p.First, o.First), min(p.Last, o.Last)), o.By),
+				Hint: "have it publish another port, or choose another hostPort"}
+		}
+	}
 	return nil
+}
+
+// isLedBy reports whether rules of others lead some of the port.
+func (p Port) isLedBy(o firewall.Published) bool {
+	return o.Protocol == p.Protocol && o.First <= p.Last && p.First <= o.Last &&
+		(!o.Address.IsValid() || !p.Listen.IsValid() || p.Listen.IsUnspecified() || o.Address == p.Listen)
+}
+
+// PortsOn are the ports of a lease that somebody else on the machine has too.
+func PortsOn(l Lease, f Facts) []error {
+	var out []error
+	for _, p := range l.Ports {
+		if err := p.on(f); err != nil {
+			out = append(out, err)
+		}
+	}
+	return out
 }
 
 func (k Link) on(f Facts) error {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/network/firewall"
 	"github.com/berth-containers/berth/internal/network/survey"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -76,6 +77,7 @@ func TestOn(t *testing.T) {
 	facts := Facts{
 		Listeners: []survey.Listener{{Protocol: "tcp", Address: netip.MustParseAddrPort("127.0.0.1:80")}, {Protocol: "udp", Address: netip.MustParseAddrPort("[::]:53")}},
 		Addresses: map[netip.Addr]string{netip.MustParseAddr("10.9.0.2"): "eth0"},
+		Published: []firewall.Published{{Protocol: "tcp", First: 8080, Last: 8080, Address: netip.MustParseAddr("10.9.0.2"), By: "Docker"}},
 		Interface: func(name string) (*survey.Interface, error) {
 			switch name {
 			case "br0":
@@ -96,6 +98,8 @@ func TestOn(t *testing.T) {
 		"port":          {forwarding("tcp", 70, 90, ""), "forwardPorts: tcp port 80 of the host is in use by a process that cannot be seen from here"},
 		"other address": {forwarding("tcp", 80, 80, "10.0.0.1"), ""},
 		"udp":           {forwarding("udp", 53, 53, "10.0.0.1"), "forwardPorts: udp port 53 of the host is in use by a process that cannot be seen from here"},
+		"published":     {forwarding("tcp", 8000, 9000, ""), "forwardPorts: tcp port 8080 of the host is led elsewhere by Docker"},
+		"not published": {forwarding("tcp", 8080, 8080, "10.0.0.1"), ""},
 		"free":          {forwarding("tcp", 81, 90, ""), ""},
 		"bridge":        {func(s *spec) { s.HostBridge = "br0" }, ""},
 		"no bridge":     {func(s *spec) { s.HostBridge = "br9" }, "hostBridge: the host has no bridge br9"},

@@ -68,7 +68,9 @@ func Step(w Wanted, o *Observed) container.Step {
 	case o.State == container.Unsupervised:
 		s.Restart, s.Why = true, "its supervisor was killed"
 		s.Effect = max(s.Effect, container.EffectRestart)
-	case alive && w.Boot && (s.Effect == container.EffectSwitch || s.Effect == container.EffectRestart):
+	case alive && w.Boot && s.Effect == container.EffectRecreate:
+		return container.Step{Name: w.Name, Action: container.ActionNone, Changes: s.Changes, Why: "stop it and apply again, for the new image and all else"}
+	case alive && w.Boot && s.Effect >= container.EffectSwitch:
 		s.Why = "it waits for the next start"
 	case alive && w.Spec.RestartIfChanged && s.Effect == container.EffectSwitch:
 		s.Switch = true

@@ -74,6 +74,12 @@ type Installer interface {
 	Installed() bool
 }
 
+// Preparer is a Supervisor that has something to do for all containers when the
+// machine has booted, whether berth starts them or not.
+type Preparer interface {
+	Prepare(ctx context.Context) error
+}
+
 // Locator is a Supervisor that finds a guest faster than by Observe.
 type Locator interface {
 	// Locate tells State, which is Running or Paused, Leader and Started of a

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // MostNeighbours is how many neighbours the kernel may know at a time, of either
@@ -14,8 +17,8 @@ import (
 const MostNeighbours = 1 << 16
 
 // Neighbours are the settings for that, of the families that the kernel has. One
-// that is higher already is not among them, and none are in a network namespace
-// that is not the machine's first.
+// that is higher already, or that nobody may change here, is not among them, and
+// none are in a network namespace that is not the machine's first.
 func Neighbours() ([]Setting, error) {
 	var out []Setting
 	for _, family := range []string{"ipv4", "ipv6"} {
@@ -30,7 +33,7 @@ func Neighbours() ([]Setting, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if most <= MostNeighbours {
+		if most <= MostNeighbours && unix.Access(filepath.Join(dir, name), unix.W_OK) == nil {
 			out = append(out, Setting{Name: name, Value: strconv.Itoa(MostNeighbours)})
 		}
 	}

@@ -19,6 +19,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise/systemd"
 )
 
 // berth is the program under test, on a root of its own that has the images
@@ -62,6 +66,9 @@ func (b *berth) ownImages() *berth {
 // finish destroys what is left and makes sure that nothing is left then.
 func (b *berth) finish() {
 	b.Helper()
+	if b.Failed() {
+		b.tellWhy()
+	}
 	b.try("terminate", "--all")
 	if r := b.try("destroy", "--all", "--yes"); r.code != 0 {
 		b.Errorf("at the end: %v", r)
@@ -70,6 +77,19 @@ func (b *berth) finish() {
 	b.awaitNames()
 	for _, l := range leftovers(b.root) {
 		b.Errorf("left behind: %s", l)
+	}
+}
+
+// tellWhy logs what there is to know of each container after a failure, which
+// may not come a second time.
+func (b *berth) tellWhy() {
+	for n := range strings.FieldsSeq(b.try("ls", "-q").out) {
+		b.Log(b.try("why", n))
+		b.Log(b.try("logs", "-n", "60", n))
+		if underSystemd() {
+			out, err := exec.Command("journalctl", "--no-pager", "-o", "short-precise", "-n", "60", "-u", systemd.Unit(state.Paths{Root: b.root}, container.Name(n))).CombinedOutput()
+			b.Logf("journal of its unit: %v\n%s", err, out)
+		}
 	}
 }
 
@@ -218,13 +238,19 @@ func (b *berth) state(name, want string) {
 	}
 }
 
-// until waits for something that berth has no event for.
+// until waits for something that berth has no event for. It looks for a fifth of
+// the time: others need the processor.
 func (b *berth) until(what string, done func() bool) {
 	b.Helper()
-	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; {
+		begun := time.Now()
+		if done() {
+			return
+		}
 		if time.Now().After(end) {
 			b.Fatalf("it did not come about that %s", what)
 		}
+		time.Sleep(max(20*time.Millisecond, 4*time.Since(begun)))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestConcurrent runs many commands at once about few containers. They may
@@ -65,7 +66,7 @@ func TestConcurrent(t *testing.T) {
 		select {
 		case <-ended:
 			goOn = false
-		default:
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	b.clean()

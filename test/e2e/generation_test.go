@@ -147,6 +147,8 @@ func (g *generational) updates() {
 	}
 	is(g, "page", g.in("web", "busybox wget -qO- http://127.0.0.1:8080/; cat /etc/motd"), "generation 2\ngeneration 2")
 	is(g, "old system", g.in("web", g.s.Systems["one"]+"/sw/bin/echo there"), "there")
+	is(g, "other owners than root", g.in("web", "find /nix -xdev ! -user 0 | head -3"), "")
+	g.in("web", "nsenter -m -t $(systemctl show -P MainPID steady) test -x "+g.s.Systems["two"]+"/init") // in a mount namespace of its own
 	is(g, "generations", g.table(), "1:one 2:two*")
 	is(g, "nothing new", g.run("update", "web").err, "web: nothing to do\n")
 
@@ -222,7 +224,7 @@ func TestGenerationPending(t *testing.T) {
 // TestGenerationRestart changes more than the system, which takes a restart.
 func TestGenerationRestart(t *testing.T) {
 	t.Parallel()
-	g := newGenerational(t, "one", "timeoutStartSec=5s")
+	g := newGenerational(t, "one", "timeoutStartSec=20s")
 	before := g.guest()
 	r := g.run("set", "web", "system="+g.s.Systems["two"], "tmpfs+=/scratch")
 	g.has(r.err, "web: update, effect restart")

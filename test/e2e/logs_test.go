@@ -4,12 +4,15 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -207,6 +210,8 @@ func TestJournalFollow(t *testing.T) {
 			follow := b.command(ctx, "logs", "-f", "-n", "100", "web")
 			out, err := follow.StdoutPipe()
 			must(t, err)
+			var complaints bytes.Buffer
+			follow.Stderr = &complaints
 			must(t, follow.Start())
 			lines := bufio.NewScanner(out)
 			seen := map[string]int{}
@@ -220,7 +225,7 @@ func TestJournalFollow(t *testing.T) {
 						return
 					}
 				}
-				t.Fatalf("logs -f ended without %q", want)
+				t.Fatalf("logs -f ended without %q: %v, %v\n%s\nit said %v", want, lines.Err(), follow.Wait(), complaints.String(), slices.Sorted(maps.Keys(seen)))
 			}
 			await("the first")
 			b.in("web", "logger the second")

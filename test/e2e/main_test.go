@@ -23,6 +23,9 @@ const (
 // panic, a timeout or an interrupt, somebody is there to clean up and to look
 // at what they left.
 func TestMain(m *testing.M) {
+	if os.Getenv(authorityVariable) != "" {
+		os.Exit(playAuthority())
+	}
 	if os.Getenv(dirVariable) == "" {
 		os.Exit(supervise())
 	}

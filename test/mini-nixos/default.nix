@@ -36,9 +36,10 @@ let
     ExecStart=${base}/bin/perl ${./scripts/door} ${version}
   '';
   common = version: { "web.service" = web version; "steady.service" = steady; "door.socket" = doorSocket; "door.service" = door version; };
-  # A service that is the same in all generations.
+  # A service that is the same in all generations, with mounts of its own.
   steady = ''
     [Service]
+    PrivateMounts=yes
     ExecStart=${base}/bin/sleep infinity
     [Install]
     WantedBy=multi-user.target

@@ -132,3 +132,25 @@ func TestListen(t *testing.T) {
 	})
 	w.host.reaches(t, "tcp", "::1", 9100, "::1")
 }
+
+// TestClosedPort wants who asks a port of the host, whose guest does not listen,
+// to be refused, and who may not ask.
+func TestClosedPort(t *testing.T) {
+	t.Parallel()
+	for _, filter := range []string{"0", "1"} {
+		t.Run("bridge-nf-call-iptables="+filter, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, filter)
+			w.update(Rules{}, w.now)
+			w.guest("b", func(g *Guest) { g.Ports = portsOf("b", 8000) })
+			w.guest("i", func(g *Guest) { g.Ports = portsOf("i", 8010) })
+			for family := range 2 {
+				for _, port := range []int{8001, 8011} {
+					for _, from := range []*ns{w.all["near"], w.all["a"], w.all["b"], w.all["p"], w.all["i"], w.host} {
+						from.refused(t, "tcp", gateway("eth0", family), port)
+					}
+				}
+			}
+		})
+	}
+}

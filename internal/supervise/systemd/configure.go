@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,38 +26,33 @@ func unitDirs() []string {
 	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 }
 
-// ownDir is where berth puts what it writes itself: what belongs to the
-// machine's berth stays, what belongs to another root ends with the boot.
-func (s *Supervisor) ownDir() string {
-	if s.Paths.Root == "/" {
-		return "/etc/systemd/system"
-	}
-	return "/run/systemd/system"
-}
+// ownDir is where berth puts what it writes itself.
+func (s *Supervisor) ownDir() string { return ownDirIn(s.Paths.Root, installDir) }
 
 func (s *Supervisor) dropIn(n container.Name) string {
 	return filepath.Join(s.ownDir(), s.unit(n)+".d", "50-berth.conf")
 }
 
 // configure makes the unit files as the container wants them, and has systemd
-// read them where they have changed.
+// know them where they have changed.
 func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 	template, err := s.ensureTemplate()
 	if err != nil {
 		return err
 	}
-	patient := *rec
-	if updatesOffline(s.Paths, rec) {
-		patient.Spec.TimeoutStartSec = container.Infinity
+	if _, err := os.Stat(s.dropIn(rec.Name)); errors.Is(err, fs.ErrNotExist) {
+		if err := s.Prepare(ctx); err != nil { // once for all, since systemd reads all units again for it
+			return err
+		}
 	}
-	dropIn, err := writeIfChanged(s.dropIn(rec.Name), DropInText(s.Paths, &patient))
+	dropIn, err := s.writeDropIn(rec)
 	if err != nil {
 		return err
 	}
 	if !template && !dropIn {
 		return nil
 	}
-	return s.reload(ctx)
+	return s.reread(ctx, s.unit(rec.Name), s.dropIn(rec.Name))
 }
 
 // updatesOffline reports whether the guest is going to install an update while
@@ -64,6 +60,29 @@ func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 // then is not enough: systemd forgets it when it reads its units again.
 func updatesOffline(p state.Paths, rec *state.Record) bool {
 	return !rec.Spec.Ephemeral && boot.UpdatePending(filepath.Join(p.Container(rec.Name), state.Changes, "upper"))
+}
+
+// reread has systemd know a unit of which files have changed. It reads by itself
+// what it does not hold, such as the unit of a container that does not run. To
+// have it read all units again takes ten times as long, and holds up everybody.
+func (s *Supervisor) reread(ctx context.Context, unit string, dropIns ...string) error {
+	props, err := s.some(ctx, unit, "Unit.LoadState", "Unit.NeedDaemonReload", "Unit.DropInPaths")
+	if err != nil {
+		return err
+	}
+	if upToDate(props, dropIns) {
+		return nil
+	}
+	return s.reload(ctx)
+}
+
+// upToDate reports whether systemd holds a unit as its files are, of which these
+// are some. It does not see in all versions that a first drop-in is missing.
+func upToDate(props map[string]any, dropIns []string) bool {
+	stale, known := props["NeedDaemonReload"].(bool)
+	read, _ := props["DropInPaths"].([]string)
+	missing := func(path string) bool { return !slices.Contains(read, path) }
+	return known && !stale && text(props, "LoadState") == "loaded" && !slices.ContainsFunc(dropIns, missing)
 }
 
 // reloadLimit is how long systemd may take to read all units again, as
@@ -157,13 +176,10 @@ func properties(l container.Limits) []dbus.Property {
 	}
 }
 
-// Forget implements supervise.Keeper.
+// Forget implements supervise.Keeper. Where systemd still holds the unit, as one
+// that others are ordered after, the next of this name is not up to date.
 func (s *Supervisor) Forget(n container.Name) error {
-	dir := filepath.Dir(s.dropIn(n))
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return errors.Join(os.RemoveAll(dir), s.reload(context.Background()))
+	return os.RemoveAll(filepath.Dir(s.dropIn(n)))
 }
 
 // Kept implements supervise.Keeper: units that are not at rest, and runtime

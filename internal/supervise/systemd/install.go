@@ -32,6 +32,12 @@ func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
 		return nil, &container.Error{Op: "install", Err: fmt.Errorf("containers below %s cannot start at boot", s.Paths.Root),
 			Hint: "leave --root and BERTH_ROOT out", Code: container.CodeUsage}
 	}
+	if readOnly(installDir) {
+		if s.Installed() {
+			return nil, nil
+		}
+		return nil, errReadOnly("install", "true")
+	}
 	var done []string
 	for path, text := range s.files() {
 		changed, err := writeIfChanged(path, text)
@@ -59,6 +65,9 @@ func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
 func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 	if !s.Installed() {
 		return nil, nil
+	}
+	if readOnly(installDir) {
+		return nil, errReadOnly("uninstall", "false")
 	}
 	err := s.ask(ctx, func(ctx context.Context, l *link) error {
 		_, err := l.units.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false)

@@ -104,7 +104,7 @@ func (s *Supervisor) startService(ctx context.Context, v service) error {
 		return err
 	}
 	if changed {
-		if err := s.reload(ctx); err != nil {
+		if err := s.reread(ctx, v.unit); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ package inside
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,46 @@ func TestBesideNetworkManager(t *testing.T) {
 		name, state, _ := strings.Cut(strings.TrimSpace(line), ":")
 		return (strings.HasPrefix(name, "ve-") || name == "berth0") && state != "unmanaged"
 	}, "nmcli general reload", "systemctl restart NetworkManager", "nmcli networking off; nmcli networking on", "udevadm trigger -s net -c add; udevadm settle")
+}
+
+// TestBesideTakenOver: doctor sees managers that are told to take all there is,
+// whatever berth says, and says what helps.
+func TestBesideTakenOver(t *testing.T) {
+	for _, m := range []struct{ service, file, text string }{
+		{"NetworkManager", "/etc/NetworkManager/conf.d/90-all.conf", "[device-all]\nmatch-device=*\nmanaged=1\n"},
+		{"systemd-networkd", "/etc/systemd/network/00-all.network", "[Match]\nName=!uplink lo\n[Network]\nDHCP=yes\n"},
+	} {
+		t.Run(m.service, func(t *testing.T) {
+			l := newLan(t, setUp)
+			file(t, m.file, m.text, 0o644)
+			serving(t, m.service)
+			l.start()
+			var text, remedy string
+			taken := func() bool {
+				var all []struct{ Check, Severity, Text, Remedy string }
+				must(t, json.Unmarshal([]byte(run(t, "berth", "doctor", "--json")), &all))
+				for _, f := range all {
+					if f.Check == "network managers" && f.Severity != "ok" {
+						text, remedy = f.Text, f.Remedy
+						return true
+					}
+				}
+				return false
+			}
+			until(t, "doctor sees that "+m.service+" has links of berth's", taken)
+			has(t, text, m.service+" manages links of berth's", "berth0")
+			t.Cleanup(func() { l.sh("rm -f /etc/NetworkManager/conf.d/zz-berth.conf /etc/systemd/network/0-berth.network") })
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(remedy, text, l.sh("nmcli device; NetworkManager --print-config; networkctl list"))
+				}
+			})
+			l.sh(remedy)
+			until(t, "doctor is content", func() bool { return !taken() })
+			l.restart("web", "pair", "db")
+			l.works("after doctor's remedy")
+		})
+	}
 }
 
 // TestBesideLater: managers that come when guests run leave these alone.
@@ -188,6 +229,25 @@ func TestBesideDocker(t *testing.T) {
 	t.Cleanup(func() { l.sh("iptables -F DOCKER-USER; ip link del docker0; echo 0 >/proc/sys/net/ipv4/ip_forward") })
 	firewalled(l, "systemctl restart docker")
 	l.gone()
+}
+
+// TestBesidePublished: a port that Docker publishes is refused by plan, whether
+// its proxy listens there or not, and doctor sees one that comes later.
+func TestBesidePublished(t *testing.T) {
+	l := newLan(t, setUp)
+	const rule = "PREROUTING -m addrtype --dst-type LOCAL -m comment --comment test -j DOCKER"
+	l.sh("iptables -t nat -N DOCKER 2>/dev/null || true; iptables -t nat -A " + rule) // as Docker does
+	t.Cleanup(func() { l.sh("iptables -t nat -D " + rule + "; iptables -t nat -F DOCKER") })
+	publish := func(port string) {
+		l.sh("iptables -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport " + port + " -j DNAT --to-destination 172.17.0.2:80")
+	}
+	publish("8081")
+	l.start()
+	out, err := try(t, "berth", "set", "web", "forwardPorts=[{hostPort: 8081, containerPort: 80}]")
+	has(t, out+fmt.Sprint(err), "tcp port 8081 of the host is led elsewhere by Docker")
+	has(t, run(t, "berth", "doctor"), "ports: nobody else has those of guests that run")
+	publish("8080")
+	has(t, run(t, "berth", "doctor"), "web: forwardPorts: tcp port 8080 of the host is led elsewhere by Docker")
 }
 
 // TestBesideDHCP: guests on a bridge of the host's get their addresses, routes and

@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds every command.
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 // image is what guests of systemd are made of, and tiny the smallest guest.
 const (
@@ -60,13 +60,19 @@ func statusOf(t *testing.T, name string) status {
 	return all[0]
 }
 
-// until waits for what nothing tells of.
+// until waits for what nothing tells of. It looks for a fifth of the time: others
+// need the processor.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !done(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; {
+		begun := time.Now()
+		if done() {
+			return
+		}
 		if time.Now().After(end) {
 			t.Fatalf("it did not come about that %s", what)
 		}
+		time.Sleep(max(20*time.Millisecond, 4*time.Since(begun)))
 	}
 }
 

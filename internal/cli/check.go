@@ -1,0 +1,19 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/berth-containers/berth/internal/declare"
+)
+
+// checkCmd reads declarations and does nothing, for those who build a machine
+// on another one: it looks at no host.
+func (a *app) checkCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "check FILE...", Hidden: true, Args: argsError(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, files []string) error {
+			_, err := declare.Loader{}.Load(files...)
+			return err
+		},
+	}
+}

@@ -1,0 +1,33 @@
+# containers.<name> of NixOS, run by berth. The options stay those of NixOS; what
+# NixOS makes of them is switched off.
+{
+  config,
+  lib,
+  options,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  inherit (import ../lib) containers;
+
+  cfg = config.services.berth;
+
+  # NixOS warns of containers without their own implementation. What it says to
+  # do then would have both run them.
+  unwanted = w: !(cfg.takeOverContainers && lib.hasInfix "boot.enableContainers is false" w);
+in
+{
+  options.services.berth.takeOverContainers = mkOption {
+    type = types.bool;
+    default = false;
+    description = "Whether berth runs the containers of `containers.<name>`, with all that these options say, instead of the units `container@` of NixOS.";
+  };
+
+  # This adds to the declaration of the option in NixOS.
+  options.warnings = mkOption { apply = lib.filter unwanted; };
+
+  config = lib.mkIf cfg.takeOverContainers {
+    services.berth.from.containers = lib.mapAttrs (_: containers.render) config.containers;
+    boot.enableContainers = lib.mkForce false;
+  };
+}
