@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -238,6 +239,34 @@ func (b *berth) evaluated(s mininixos.Set, file string) string {
 	out, err := cmd.Output()
 	must(b, err)
 	return strings.TrimSpace(string(out))
+}
+
+// TestBuiltLeftovers removes what a killed command has left of a build, and
+// nothing of one that goes on.
+func TestBuiltLeftovers(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	b.builds()
+	b.write("slow.nix", `{ pkgs, ... }: { environment.systemPackages = [ (pkgs.runCommand "slow" { } "echo `+b.work+` >$out; while [ -e `+b.work+`/wait ]; do sleep 0.1; done") ]; }`)
+	b.write("wait", "")
+	cmd := b.command(t.Context(), "create", "web", "--config-file", "./slow.nix", "--nixpkgs", "./nixpkgs")
+	stderr, err := cmd.StderrPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	for said := (&lines{b, bufio.NewReader(stderr)}); said.line() != "nix: building slow"; {
+	}
+	built := filepath.Join(b.root, "run/berth/built")
+	mine := entries(t, built)
+	must(t, os.MkdirAll(filepath.Join(built, "left"), 0o700))
+	b.declare("containers: { k: { image: $TINY, autoStart: false } }")
+	b.run("apply", "-f", "berth.yaml")
+	is(t, "what is left", fmt.Sprint(entries(t, built)), fmt.Sprint(mine))
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	must(t, os.Remove(filepath.Join(b.work, "wait")))
+	is(t, "containers", b.out("ls", "-q"), "k")
+	b.run("create", "web", "--config-file", "./slow.nix", "--nixpkgs", "./nixpkgs")
+	is(t, "what is left", fmt.Sprint(entries(t, built)), "[]")
 }
 
 // TestNixDeclaration applies declarations in Nix: a file, with modules that are
