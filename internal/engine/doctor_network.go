@@ -66,8 +66,8 @@ func managerRemedy(manager string, links []string) string {
 	slices.Sort(links)
 	links = append(slices.Compact(links), "ve-*")
 	if manager == "NetworkManager" {
-		return `printf '[device-berth]\nmatch-device=interface-name:` + strings.Join(links, ";interface-name:") +
-			`\nmanaged=0\n' >/etc/NetworkManager/conf.d/zz-berth.conf && nmcli general reload && systemctl restart NetworkManager`
+		return "let the section with managed=1 that NetworkManager --print-config shows leave them out, with match-device=*;except:interface-name:" +
+			strings.Join(links, ";except:interface-name:") + "; then systemctl restart NetworkManager"
 	}
 	return `printf '[Match]\nName=` + strings.Join(links, " ") + `\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/0-berth.network && networkctl reload`
 }

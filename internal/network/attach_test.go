@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -48,6 +49,12 @@ func play(role string, paths state.Paths, arg string) error {
 		return Attach(ctx, paths, l, os.NewFile(3, "netns"))
 	case "detach":
 		return Detach(ctx, paths, container.Name(arg))
+	case "flooding":
+		names, err := Flooding(paths)
+		return errors.Join(err, errors.New(fmt.Sprint(names)))
+	case "renew":
+		set, err := Renew(ctx, paths)
+		return errors.Join(err, errors.New(fmt.Sprint(set)))
 	}
 	return errors.New("no such role")
 }

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"testing"
@@ -83,4 +84,47 @@ func updated(t *testing.T, paths state.Paths, l Lease) {
 	if err := rulesOf(paths).Remove(t.Context(), have); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestFlooding names the guests that the firewall has noted, by their links of
+// either kind.
+func TestFlooding(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	if got := said(m.command("flooding", "", nil)).Error(); got != "[]" {
+		t.Errorf("without rules: %s", got)
+	}
+	must(t, m.attach(bridged("a", "2"), netns(t)))
+	must(t, m.attach(bridged("b", "3"), netns(t)))
+	point := Lease{Name: "p", Links: []Link{{Kind: Point, Host: "ve-p", Guest: "eth0", MAC: "02:00:00:00:00:09",
+		Addresses: prefixes("10.7.0.2/32"), HostAddresses: prefixes("10.7.0.1/32"), Gateways: addrs("10.7.0.1")}}}
+	must(t, m.attach(point, netns(t)))
+	for _, noted := range []struct{ set, element, want string }{{"full-macs", "02:00:00:00:00:03", "[b]"}, {"full-links", `"ve-p"`, "[b p]"}} {
+		m.in(m.netns, fmt.Sprintf("nft 'add element inet %s %s { %s }'", m.paths.Instance(), noted.set, noted.element))
+		if got := said(m.command("flooding", "", nil)).Error(); got != noted.want {
+			t.Errorf("%s, not %s: %s", got, noted.want, m.in(m.netns, "nft list set inet "+m.paths.Instance()+" "+noted.set))
+		}
+	}
+}
+
+// TestRenew has somebody switch off forwarding while a guest runs, and after the
+// last one.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	renews := func(when, want string) {
+		t.Helper()
+		m.in(m.netns, "sysctl -qw net.ipv4.ip_forward=0")
+		if got := said(m.command("renew", "", nil)).Error(); got != want {
+			t.Errorf("%s: %s, not %s", when, got, want)
+		}
+		if got := m.in(m.netns, "sysctl -n net.ipv4.ip_forward"); got == "1" != (want != "[]") {
+			t.Errorf("%s: it is %s", when, got)
+		}
+	}
+	renews("without guests", "[]")
+	must(t, m.attach(bridged("a", "2"), netns(t)))
+	renews("with one", "[net.ipv4.ip_forward=1]")
+	m.detach("a")
+	renews("after it", "[]")
 }

@@ -10,7 +10,7 @@ import (
 // version is part of the name of the set "links". It tells tables of this berth
 // from those that another version has made with other chains: these are made
 // anew. TestVersion says when it has to change.
-const version = "7949f9b8"
+const version = "9a7cc988"
 
 // links holds every link that there are rules for, by bridge (or the
 // interface itself) and interface. The last one takes the tables with it.
@@ -108,12 +108,16 @@ func sets() []set {
 // nft is s in the words of the library. Its id is free within a transaction.
 func (s set) nft(table *nftables.Table, id int) *nftables.Set {
 	var order binaryutil.ByteOrder // for nft(8), which lists names in that of the machine
+	key := nftables.MustConcatSetType(s.key...)
 	if len(s.key) == 1 {
+		key = s.key[0] // without what fills it up to four bytes
+	}
+	if key.Name == nftables.TypeIFName.Name {
 		order = binaryutil.NativeEndian
 	}
 	return &nftables.Set{
 		Table: table, Name: s.name, ID: uint32(id), KeyByteOrder: order,
-		KeyType: nftables.MustConcatSetType(s.key...), Concatenation: len(s.key) > 1,
+		KeyType: key, Concatenation: len(s.key) > 1,
 		IsMap: s.data != nil, DataType: nftables.MustConcatSetType(s.data...),
 		Interval: s.interval, Counter: s.counter, Size: s.size,
 		Dynamic: s.dynamic, HasTimeout: s.timeout > 0, Timeout: s.timeout,
