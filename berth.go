@@ -64,6 +64,12 @@ type (
 	StorePath = engine.StoreStatus
 	// Collected is what CollectStore removed.
 	Collected = store.Collected
+	// Nixos works on containers as nixos-container(8) does.
+	Nixos = engine.Nixos
+	// NixosOptions say what container Nixos.Create makes.
+	NixosOptions = engine.NixosOptions
+	// NixosSource is what Nixos.Create and Update build a system from.
+	NixosSource = engine.NixosSource
 )
 
 // The ways into a guest.
@@ -292,3 +298,9 @@ func (h *Host) RemoveStoreName(name string) error { return h.engine.RemoveStoreN
 func (h *Host) CollectStore(ctx context.Context) (Collected, error) {
 	return h.engine.CollectStore(ctx)
 }
+
+// Nixos gives the containers that nixos-container(8) made, or would have.
+func (h *Host) Nixos() Nixos { return h.engine.Nixos() }
+
+// ParseNixosName returns s as a name if nixos-container takes it.
+func ParseNixosName(s string) (container.Name, error) { return engine.ParseNixosName(s) }
