@@ -63,6 +63,10 @@ type (
 	StorePath = engine.StoreStatus
 	// Collected is what CollectStore removed.
 	Collected = store.Collected
+	// Nixos works on containers as nixos-container(8) does.
+	Nixos = engine.Nixos
+	// NixosOptions say what container Nixos.Create makes.
+	NixosOptions = engine.NixosOptions
 )
 
 // The ways into a guest.
@@ -193,7 +197,9 @@ func (h *Host) Install(ctx context.Context) ([]string, error) { return h.engine.
 func (h *Host) Uninstall(ctx context.Context) ([]string, error) { return h.engine.Uninstall(ctx) }
 
 // Autostart are the containers that start when the machine boots.
-func (h *Host) Autostart() ([]container.Name, error) { return h.engine.Autostart() }
+func (h *Host) Autostart(ctx context.Context) ([]container.Name, error) {
+	return h.engine.Autostart(ctx)
+}
 
 // Doctor checks the host. It changes nothing.
 func (h *Host) Doctor(ctx context.Context) []container.Finding { return h.engine.Doctor(ctx) }
@@ -260,3 +266,12 @@ func (h *Host) RemoveStoreName(name string) error { return h.engine.RemoveStoreN
 func (h *Host) CollectStore(ctx context.Context) (Collected, error) {
 	return h.engine.CollectStore(ctx)
 }
+
+// Nixos gives the containers that nixos-container(8) made, or would have.
+func (h *Host) Nixos() Nixos { return h.engine.Nixos() }
+
+// ParseNixosName returns s as a name if nixos-container takes it.
+func ParseNixosName(s string) (container.Name, error) { return engine.ParseNixosName(s) }
+
+// ErrNoHostKey says that a guest has made no key for SSH yet.
+var ErrNoHostKey = engine.ErrNoHostKey

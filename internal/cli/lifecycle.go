@@ -58,11 +58,8 @@ func (a *app) autostart(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	names, err := h.Autostart()
-	if err != nil {
-		return err
-	}
-	return a.start(ctx, h, names)
+	names, err := h.Autostart(ctx)
+	return errors.Join(err, a.start(ctx, h, names)) // one that cannot be read keeps no other from starting
 }
 
 // timeoutFlag is for verbs that shut guests down.

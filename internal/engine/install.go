@@ -26,8 +26,10 @@ func (e *Engine) Uninstall(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// Autostart are the containers that start when the machine boots.
-func (e *Engine) Autostart() ([]container.Name, error) {
+// Autostart are the containers that start when the machine boots. What files of
+// nixos-container say about it by now counts.
+func (e *Engine) Autostart(ctx context.Context) ([]container.Name, error) {
+	followed := e.Nixos().followAll(ctx)
 	names, err := e.Names()
 	if err != nil {
 		return nil, err
@@ -38,5 +40,5 @@ func (e *Engine) Autostart() ([]container.Name, error) {
 			out = append(out, n)
 		}
 	}
-	return out, nil
+	return out, followed
 }

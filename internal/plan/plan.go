@@ -19,6 +19,8 @@ type Wanted struct {
 	// the module. Flake is that flake as Nix has locked it.
 	System container.StorePath
 	Flake  string
+	// Root is where the guest's root lies, if not among what berth keeps itself.
+	Root string
 	// NoStart leaves a container stopped that is not alive.
 	NoStart bool
 	// Changes are of what the living guest stands on, beside those of its spec.

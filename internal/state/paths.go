@@ -21,6 +21,15 @@ func (p Paths) Containers() string { return filepath.Join(p.Root, "var/lib/berth
 // Container is the directory of one container.
 func (p Paths) Container(n container.Name) string { return filepath.Join(p.Containers(), string(n)) }
 
+// Changed is the directory with what the guest of a container changed, which of
+// one with a system is its whole root.
+func (p Paths) Changed(r *Record) string {
+	if r.Root != "" {
+		return r.Root
+	}
+	return filepath.Join(p.Container(r.Name), Changes, "upper")
+}
+
 // Images holds the images.
 func (p Paths) Images() string { return filepath.Join(p.Root, "var/lib/berth/images") }
 

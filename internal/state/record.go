@@ -34,6 +34,9 @@ type Record struct {
 	Flake string         `json:"flake,omitempty"`
 	Spec  container.Spec `json:"spec"`
 	Links []Link         `json:"links,omitempty"`
+	// Root is where the guest's root lies, with the guest's own user numbers, if
+	// that is not among what berth keeps itself. It is of one with a system.
+	Root string `json:"root,omitempty"`
 }
 
 // Link is what was chosen for one of the guest's interfaces: on a network of
