@@ -67,6 +67,8 @@ type (
 	Nixos = engine.Nixos
 	// NixosOptions say what container Nixos.Create makes.
 	NixosOptions = engine.NixosOptions
+	// NixosSource is what Nixos.Create and Update build a system from.
+	NixosSource = engine.NixosSource
 )
 
 // The ways into a guest.

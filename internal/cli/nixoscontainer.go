@@ -15,6 +15,7 @@ func IsNixosContainer(program string) bool { return filepath.Base(program) == ni
 // exit code.
 func NixosContainer(ctx context.Context, args []string, s Streams) int {
 	a := &app{Streams: s, program: nixoscontainer.Name}
+	defer a.close()
 	return nixoscontainer.Main(ctx, args, nixoscontainer.Program{In: s.In, Out: s.Out, Err: s.Err, PrintError: a.printError,
 		Open: func(root bool) (*berth.Host, error) {
 			if root {

@@ -10,7 +10,8 @@ import (
 )
 
 // ParseConf reads a file NAME.conf of nixos-container(8), which is at path, as
-// the declaration of one container. system is what the guest boots where the
+// the declaration of one container; "" is a file that is yet to be written,
+// whose lines nobody has seen. system is what the guest boots where the
 // file does not say it. What is wrong with the file is a *Problems.
 func ParseConf(r io.Reader, path string, n container.Name, system string) (Declared, error) {
 	p := &parser{path: path, file: Position{File: path}}
@@ -96,7 +97,9 @@ func (c *confReader) read(all []conf.Assignment, system string) {
 // at is where an assignment is.
 func (c *confReader) at(a conf.Assignment) Position {
 	p := c.file
-	p.Line, p.Column = a.Line, 1
+	if p.File != "" {
+		p.Line, p.Column = a.Line, 1
+	}
 	return p
 }
 

@@ -101,7 +101,13 @@ func (e *Engine) Destroy(ctx context.Context, n container.Name, limit time.Durat
 		if declared && place.Declarative() {
 			return declarative(place)
 		}
-		if err := e.destroy(ctx, n, limit); err != nil || !declared {
+		if !declared {
+			return e.destroy(ctx, n, limit)
+		}
+		if err := e.Nixos().remember(place); err != nil {
+			return err
+		}
+		if err := e.destroy(ctx, n, limit); err != nil {
 			return err
 		}
 		return place.Remove()

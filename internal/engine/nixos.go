@@ -58,11 +58,15 @@ func (x Nixos) find(n container.Name) (nixos.Place, error) {
 // locked calls f with the lock of a container's file, which is held while that
 // is made, followed or removed.
 func (x Nixos) locked(ctx context.Context, n container.Name, f func() error) error {
-	lock, err := state.AwaitLock(ctx, filepath.Join(x.e.Paths.Locks(), ".nixos-"+string(n)))
+	lock, err := state.AwaitLock(ctx, x.lockFile(n))
 	if err != nil {
 		return fmt.Errorf("lock: %w", err)
 	}
 	return errors.Join(f(), lock.Unlock())
+}
+
+func (x Nixos) lockFile(n container.Name) string {
+	return filepath.Join(x.e.Paths.Locks(), ".nixos-"+string(n))
 }
 
 // wish is what the file of a container declares.
@@ -188,16 +192,28 @@ func (x Nixos) observe(ctx context.Context, n container.Name) (supervise.Observa
 	return x.e.supervisor.Observe(n)
 }
 
-// Start starts a container as its file declares it now.
+// Start starts a container as its file declares it now. One that has been
+// destroyed, and whose data has been brought back, gets its file back.
 func (x Nixos) Start(ctx context.Context, n container.Name) error {
 	place, err := x.find(n)
+	if errors.Is(err, container.ErrNotFound) {
+		if recalled, recallErr := x.recall(ctx, n); recalled || recallErr != nil {
+			place, err = nixos.New(x.e.Paths, n), recallErr
+		}
+	}
 	if err != nil {
 		return err
 	}
 	if ordered, err := x.order(ctx, n, supervise.OrderStart); ordered || err != nil {
 		return err
 	}
-	if err := x.locked(ctx, n, func() error { return x.follow(ctx, place) }); err != nil {
+	err = x.locked(ctx, n, func() error {
+		if err := x.ensureSystem(ctx, place); err != nil {
+			return err
+		}
+		return x.follow(ctx, place)
+	})
+	if err != nil {
 		return err
 	}
 	return x.e.Start(ctx, n)

@@ -14,13 +14,17 @@ import (
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/network/survey"
 	"github.com/berth-containers/berth/internal/nixos"
+	"github.com/berth-containers/berth/internal/state"
 )
 
 // NixosOptions are those of nixos-container create.
 type NixosOptions struct {
 	Name   container.Name
 	Unique bool // with a number behind the name, if that is taken
+	// System is one that is built already, or a link to it; otherwise it is built
+	// from Source.
 	System string
+	Source NixosSource
 	// AutoStart starts it when the machine boots.
 	AutoStart bool
 	// Bridge and Port are empty where they are not given.
@@ -64,25 +68,22 @@ func (x Nixos) Create(ctx context.Context, o NixosOptions) (NixosCreated, error)
 	if _, err := x.e.Sweep(ctx); err != nil {
 		return made, err
 	}
-	err := x.locked(ctx, "", func() error { // so that no two choose the same addresses
-		for nr := 0; ; nr++ {
-			n, err := o.candidate(nr)
-			if err != nil {
-				return err
-			}
-			err = x.locked(ctx, n, func() error {
-				if err := x.free(n, o.Unique); err != nil {
-					return err
-				}
-				made, err = x.create(ctx, nixos.New(x.e.Paths, n), o)
-				return err
-			})
-			if !o.Unique || !errors.Is(err, container.ErrExists) {
-				return err
-			}
+	for nr := 0; ; nr++ {
+		n, err := o.candidate(nr)
+		if err != nil {
+			return made, err
 		}
-	})
-	return made, err
+		err = x.locked(ctx, n, func() error {
+			if err := x.free(n, o.Unique); err != nil {
+				return err
+			}
+			made, err = x.create(ctx, nixos.New(x.e.Paths, n), o)
+			return err
+		})
+		if !o.Unique || !errors.Is(err, container.ErrExists) {
+			return made, err
+		}
+	}
 }
 
 // candidate is the name to try after so many that were taken.
@@ -116,13 +117,45 @@ func (x Nixos) free(n container.Name, unique bool) error {
 	return nil
 }
 
-// create makes a container whose lock is held. Its file comes last: what has
-// none is not there for any command.
+// create makes a container whose lock is held.
 func (x Nixos) create(ctx context.Context, place nixos.Place, o NixosOptions) (made NixosCreated, err error) {
-	system, err := closure.Resolve(o.System)
+	// What is wrong with the options is told before anything is built.
+	if _, err := place.Declares(o.assignments(o.example(place.Name)), nixos.Example); err != nil {
+		return made, err
+	}
+	undo := place.Undo()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, undo())
+		}
+	}()
+	var system container.StorePath
+	if o.System != "" {
+		system, err = closure.Resolve(o.System)
+	} else {
+		system, err = x.build(ctx, place, o.Source)
+	}
 	if err != nil {
 		return made, err
 	}
+	err = x.locked(ctx, "", func() error { // so that no two choose the same addresses
+		made, err = x.place(ctx, place, o, system)
+		return err
+	})
+	return made, err
+}
+
+// example is what may be chosen for o.
+func (o NixosOptions) example(n container.Name) NixosCreated {
+	if o.Chosen && o.Bridge == "" {
+		return NixosCreated{n, "10.233.1.1", "10.233.1.2"}
+	}
+	return NixosCreated{n, o.HostAddress, o.LocalAddress}
+}
+
+// place puts the parts of a container in their places, its file last: what has
+// none is not there for any command.
+func (x Nixos) place(ctx context.Context, place nixos.Place, o NixosOptions, system container.StorePath) (made NixosCreated, err error) {
 	made = NixosCreated{place.Name, o.HostAddress, o.LocalAddress}
 	if o.Chosen && o.Bridge == "" {
 		if made.HostAddress, made.LocalAddress, err = x.freeAddresses(); err != nil {
@@ -135,13 +168,7 @@ func (x Nixos) create(ctx context.Context, place nixos.Place, o NixosOptions) (m
 		return made, err
 	}
 	w := wishFor(place, d)
-	undo := place.Undo()
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, undo())
-		}
-	}()
-	if err := errors.Join(place.SetSystem(system), place.MakeRoot()); err != nil {
+	if err := errors.Join(place.SetSystem(system), place.MakeRoot(), place.TakeModule()); err != nil {
 		return made, err
 	}
 	p, err := x.e.Plan(ctx, w)
@@ -154,7 +181,7 @@ func (x Nixos) create(ctx context.Context, place nixos.Place, o NixosOptions) (m
 	if err := place.Write(all); err != nil {
 		return made, errors.Join(err, x.e.release(ctx, place.Name))
 	}
-	return made, nil
+	return made, state.RemoveFile(x.e.Paths.Destroyed(place.Name))
 }
 
 // assignments are the file of the container, with the keys of nixos-container
@@ -164,7 +191,7 @@ func (o NixosOptions) assignments(made NixosCreated) []conf.Assignment {
 	if o.AutoStart {
 		start = "1"
 	}
-	return []conf.Assignment{
+	all := []conf.Assignment{
 		{Key: conf.PrivateNetwork, Value: "1"},
 		{Key: conf.HostAddress, Value: made.HostAddress},
 		{Key: conf.LocalAddress, Value: made.LocalAddress},
@@ -173,6 +200,10 @@ func (o NixosOptions) assignments(made NixosCreated) []conf.Assignment {
 		{Key: conf.AutoStart, Value: start},
 		{Key: conf.PrivateUsers, Value: "pick"},
 	}
+	if o.Source.Flake != "" && o.System == "" {
+		all = append(all, conf.Assignment{Key: conf.Flake, Value: o.Source.flake()})
+	}
+	return all
 }
 
 // freeAddresses are a pair that nobody has: no container, and as far as

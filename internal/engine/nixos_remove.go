@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"strings"
+	"path/filepath"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/declare/conf"
 	"github.com/berth-containers/berth/internal/nixos"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
@@ -20,7 +22,7 @@ func (e *Engine) nixosPlace(rec *state.Record) (place nixos.Place, ok bool) {
 	if rec == nil {
 		return place, false
 	}
-	path, file := strings.CutPrefix(string(rec.Owner), string(container.OwnerFile("")))
+	path, file := rec.Owner.File()
 	if !file {
 		return place, false
 	}
@@ -33,35 +35,99 @@ func declarative(place nixos.Place) error {
 		Hint: "change it in the host's configuration.nix, and run nixos-rebuild switch"}
 }
 
+// lastWords are what is kept of a container that was destroyed.
+type lastWords struct {
+	Conf   string              `json:"conf"`
+	System container.StorePath `json:"system,omitempty"`
+}
+
+// remember keeps what a container was, but nothing that its guest has written,
+// for who brings its root directory back from a backup.
+func (x Nixos) remember(place nixos.Place) error {
+	text, err := os.ReadFile(place.Conf)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	system, _ := place.System()
+	file := x.e.Paths.Destroyed(place.Name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	return state.WriteJSON(file, lastWords{string(text), system})
+}
+
+// recall gives a container that was destroyed its file and its profile back, if
+// its root directory is there again.
+func (x Nixos) recall(ctx context.Context, n container.Name) (bool, error) {
+	place := nixos.New(x.e.Paths, n)
+	if _, err := os.Stat(place.Root); err != nil {
+		return false, nil
+	}
+	var was lastWords
+	err := state.ReadJSON(x.e.Paths.Destroyed(n), &was)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, x.locked(ctx, n, func() error {
+		all, err := conf.Parse([]byte(was.Conf))
+		if err != nil {
+			return err
+		}
+		if was.System != "" {
+			if err := place.SetSystem(was.System); err != nil {
+				return err
+			}
+		}
+		if err := place.Write(all); err != nil {
+			return err
+		}
+		return state.RemoveFile(x.e.Paths.Destroyed(n))
+	})
+}
+
 // Destroy removes a container with everything its guest wrote, and its file
 // last. One that is not there is none, but what is left of it goes too.
 func (x Nixos) Destroy(ctx context.Context, n container.Name) error {
 	return x.locked(ctx, n, func() error {
-		place, err := nixos.Find(x.e.Paths, n)
-		switch {
-		case errors.Is(err, container.ErrNotFound):
-			place = nixos.New(x.e.Paths, n)
-		case err != nil:
-			return err
-		case place.Declarative():
-			return declarative(place)
-		}
-		if _, err := x.order(ctx, n, supervise.OrderKill); err != nil {
+		if err := x.destroy(ctx, n); err != nil {
 			return err
 		}
-		rec, err := x.e.record(n)
-		switch {
-		case err != nil && !errors.Is(err, container.ErrNotFound): // what cannot be read can be removed
-			if err := x.e.Destroy(ctx, n, 0); err != nil {
-				return err
-			}
-		case err == nil && rec.Owner == place.Owner():
-			return x.e.Destroy(ctx, n, 0)
-		case err == nil && rec.Root == place.Root: // berth set --adopt took it over
-			return owned(plan.Observed{Name: n, Owner: rec.Owner})
-		}
-		return place.Remove()
+		return state.RemoveFile(x.lockFile(n))
 	})
+}
+
+func (x Nixos) destroy(ctx context.Context, n container.Name) error {
+	place, err := nixos.Find(x.e.Paths, n)
+	switch {
+	case errors.Is(err, container.ErrNotFound):
+		place = nixos.New(x.e.Paths, n)
+	case err != nil:
+		return err
+	case place.Declarative():
+		return declarative(place)
+	}
+	if _, err := x.order(ctx, n, supervise.OrderKill); err != nil {
+		return err
+	}
+	rec, err := x.e.record(n)
+	switch {
+	case err != nil && !errors.Is(err, container.ErrNotFound): // what cannot be read can be removed
+		if err := x.e.Destroy(ctx, n, 0); err != nil {
+			return err
+		}
+	case err == nil && rec.Owner == place.Owner():
+		return x.e.Destroy(ctx, n, 0)
+	case err == nil && rec.Root == place.Root: // berth set --adopt took it over
+		return owned(plan.Observed{Name: n, Owner: rec.Owner})
+	}
+	if err := x.remember(place); err != nil {
+		return err
+	}
+	return place.Remove()
 }
 
 // Adopt makes berth the one that runs a container which nixos-container made.

@@ -144,28 +144,41 @@ func (c Place) Read() ([]conf.Assignment, error) {
 	return all, nil
 }
 
-// Declared is what the file declares.
+// Declared is what the file declares. It is an error if nothing says what
+// system the guest boots.
 func (c Place) Declared() (declare.Declared, error) {
+	system, err := c.System()
+	if err != nil {
+		system = Example
+	}
+	d, parseErr := c.DeclaredWith(system)
+	if parseErr == nil && d.Spec.System == string(Example) {
+		parseErr = &container.Error{Subject: string(c.Name), Err: fmt.Errorf("no system has been built for it: %s leads to none", c.SystemLink()),
+			Hint: fmt.Sprintf("nixos-container update %s builds one", c.Name)}
+	}
+	return d, parseErr
+}
+
+// Example stands for a system that has not been built yet.
+const Example = container.StorePath(container.StoreDir + "/00000000000000000000000000000000-nixos-system")
+
+// DeclaredWith is Declared for a profile that leads to system.
+func (c Place) DeclaredWith(system container.StorePath) (declare.Declared, error) {
 	text, err := os.ReadFile(c.Conf)
 	if err != nil {
 		return declare.Declared{}, err
 	}
-	system, err := c.System()
-	if all, parseErr := conf.Parse(text); err != nil && parseErr == nil && conf.Get(all, conf.SystemPath) == "" {
-		return declare.Declared{}, &container.Error{Subject: string(c.Name), Err: fmt.Errorf("no system has been built for it: %w", err),
-			Hint: fmt.Sprintf("nixos-container update %s builds one", c.Name)}
-	}
 	return declare.ParseConf(bytes.NewReader(text), c.Conf, c.Name, string(system))
 }
 
-// Declares is what the file would declare with these assignments and this
+// Declares is what a file with these assignments would declare, with this
 // system.
 func (c Place) Declares(all []conf.Assignment, system container.StorePath) (declare.Declared, error) {
 	text, err := conf.Format(all)
 	if err != nil {
 		return declare.Declared{}, err
 	}
-	return declare.ParseConf(bytes.NewReader(text), c.Conf, c.Name, string(system))
+	return declare.ParseConf(bytes.NewReader(text), "", c.Name, string(system))
 }
 
 // Write replaces the file. It changes nothing where it fails.

@@ -118,17 +118,17 @@ func (c Place) UsesNix() bool {
 // Remove removes the container's files, its declaration last. It is no error
 // where some or all of them are not there.
 func (c Place) Remove() error {
-	if err := errors.Join(state.RemoveTree(c.Profile), state.RemoveTree(c.GCRoots), state.RemoveTree(c.Root), state.RemoveFile(c.Module)); err != nil {
+	if err := errors.Join(state.RemoveTree(c.Profile), state.RemoveTree(c.GCRoots), state.RemoveTree(c.Root), state.RemoveFile(c.Module), c.DropModule()); err != nil {
 		return err
 	}
 	return state.RemoveFile(c.Conf)
 }
 
-// Undo gives a function that removes the profile and the root, each unless it
-// is there already.
+// Undo gives a function that removes the profile, the root and the module, each
+// unless it is there already.
 func (c Place) Undo() func() error {
 	var made []string
-	for _, dir := range []string{c.Profile, c.Root} {
+	for _, dir := range []string{c.Profile, c.Root, c.Module, c.stagedModule()} {
 		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 			made = append(made, dir)
 		}

@@ -30,6 +30,12 @@ func (p Paths) Changed(r *Record) string {
 	return filepath.Join(p.Container(r.Name), Changes, "upper")
 }
 
+// Destroyed is what is remembered of a container of nixos-container that was
+// destroyed.
+func (p Paths) Destroyed(n container.Name) string {
+	return filepath.Join(p.Root, "var/lib/berth/destroyed", string(n)+".json")
+}
+
 // Images holds the images.
 func (p Paths) Images() string { return filepath.Join(p.Root, "var/lib/berth/images") }
 

@@ -123,6 +123,32 @@ func TestNixosContainer(t *testing.T) {
 	d.missing("web")
 }
 
+// TestNixosContainerRestore brings data back from a backup after the container
+// was destroyed.
+func TestNixosContainerRestore(t *testing.T) {
+	d := newDropIn(t)
+	s := d.systems()
+	d.says(0, "", "create", "web", "--system-path", s.Systems["one"])
+	file := d.path("etc/nixos-containers/web.conf")
+	must(t, os.WriteFile(file, []byte("PRIVATE_NETWORK=1\nHOST_ADDRESS=10.8.0.1\nLOCAL_ADDRESS=10.8.0.2\nPRIVATE_USERS=pick\n"), 0o644))
+	d.says(0, "", "start", "web")
+	d.says(0, "", "run", "web", "--", "sh", "-c", "echo kept >/root/kept; chown alice /root/kept")
+	backup := filepath.Join(d.work, "backup.tar.gz")
+	d.host(fmt.Sprintf("tar czf %s -C %s var/lib/nixos-containers/web/ || test $? = 1", backup, d.root))
+	d.says(0, "", "destroy", "web")
+	d.missing("web")
+	d.has(d.says(1, "", "start", "web").err, "no such container")
+	d.host(fmt.Sprintf("tar xzf %s -C %s", backup, d.root))
+	d.says(0, "", "start", "web")
+	d.says(0, "web", "list")
+	d.says(0, "kept\nalice", "run", "web", "--", "sh", "-c", "cat /root/kept; stat -c %U /root/kept")
+	d.says(0, "10.8.0.2", "show-ip", "web")
+	d.says(0, "", "stop", "web")
+	d.says(0, "", "destroy", "web")
+	d.says(0, "", "create", "web", "--system-path", s.Systems["one"]) // which is another one
+	d.says(0, "", "destroy", "web")
+}
+
 // inside looks at the running guest web.
 func (d *dropIn) inside(system string) {
 	d.Helper()

@@ -119,8 +119,16 @@ func (r *run) list() error {
 }
 
 func (r *run) create(ctx context.Context) error {
+	source, err := r.source()
+	if err != nil {
+		return err
+	}
+	system := r.systemPath
+	if r.flake != "" {
+		system = "" // the flake counts
+	}
 	made, err := r.host.Create(ctx, berth.NixosOptions{
-		Name: r.name, Unique: r.unique, AutoStart: r.autoStart, System: r.systemPath, Bridge: r.bridge, Port: r.port,
+		Name: r.name, Unique: r.unique, AutoStart: r.autoStart, System: system, Source: source, Bridge: r.bridge, Port: r.port,
 		HostAddress: r.hostAddress, LocalAddress: r.localAddress, Chosen: !r.given["host-address"],
 	})
 	if err != nil {
@@ -187,4 +195,22 @@ func (r *run) showHostKey(context.Context) error {
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-func (r *run) update(ctx context.Context) error { return r.host.Update(ctx, r.name) }
+// update builds the container's system anew. A flake counts before a module,
+// as with create.
+func (r *run) update(ctx context.Context) error {
+	s, err := r.source()
+	if err != nil {
+		return err
+	}
+	return r.host.Update(ctx, r.name, s, func(text string) { fmt.Fprintln(r.Err, text) })
+}
+
+// source is what the options say of what a system is built from.
+func (r *run) source() (s berth.NixosSource, err error) {
+	s = berth.NixosSource{Flake: r.flake, Config: r.config, ConfigFile: r.configFile, NixOSPath: r.nixosPath, Flags: r.nix}
+	if s.Flake != "" {
+		s.Config, s.ConfigFile = "", ""
+	}
+	s.Dir, err = os.Getwd()
+	return s, err
+}
