@@ -104,6 +104,9 @@ func (e *Engine) Destroy(ctx context.Context, n container.Name, limit time.Durat
 		if !declared {
 			return e.destroy(ctx, n, limit)
 		}
+		if err := place.Removable(); err != nil {
+			return err
+		}
 		if err := e.Nixos().remember(place); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/berth-containers/berth/internal/network/survey"
 	"github.com/berth-containers/berth/internal/nixos"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // NixosOptions are those of nixos-container create.
@@ -39,6 +40,8 @@ type NixosCreated struct {
 	Name container.Name
 	// HostAddress and LocalAddress are empty on a bridge, unless they were given.
 	HostAddress, LocalAddress string
+	// Note is what its owner should know; may be empty.
+	Note string
 }
 
 // maxNixosName is the longest name of a container that nixos-container makes.
@@ -148,15 +151,15 @@ func (x Nixos) create(ctx context.Context, place nixos.Place, o NixosOptions) (m
 // example is what may be chosen for o.
 func (o NixosOptions) example(n container.Name) NixosCreated {
 	if o.Chosen && o.Bridge == "" {
-		return NixosCreated{n, "10.233.1.1", "10.233.1.2"}
+		return NixosCreated{Name: n, HostAddress: "10.233.1.1", LocalAddress: "10.233.1.2"}
 	}
-	return NixosCreated{n, o.HostAddress, o.LocalAddress}
+	return NixosCreated{Name: n, HostAddress: o.HostAddress, LocalAddress: o.LocalAddress}
 }
 
 // place puts the parts of a container in their places, its file last: what has
 // none is not there for any command.
 func (x Nixos) place(ctx context.Context, place nixos.Place, o NixosOptions, system container.StorePath) (made NixosCreated, err error) {
-	made = NixosCreated{place.Name, o.HostAddress, o.LocalAddress}
+	made = NixosCreated{Note: x.bootNote(o), Name: place.Name, HostAddress: o.HostAddress, LocalAddress: o.LocalAddress}
 	if o.Chosen && o.Bridge == "" {
 		if made.HostAddress, made.LocalAddress, err = x.freeAddresses(); err != nil {
 			return made, err
@@ -182,6 +185,19 @@ func (x Nixos) place(ctx context.Context, place nixos.Place, o NixosOptions, sys
 		return made, errors.Join(err, x.e.release(ctx, place.Name))
 	}
 	return made, state.RemoveFile(x.e.Paths.Destroyed(place.Name))
+}
+
+// bootNote says why a container that is to start when the machine boots will
+// not.
+func (x Nixos) bootNote(o NixosOptions) string {
+	i, ok := x.e.supervisor.(supervise.Installer)
+	if !o.AutoStart || ok && i.Installed() {
+		return ""
+	}
+	if !ok {
+		return "it starts at boot if what starts this machine runs: berth start --autostart"
+	}
+	return "it starts at boot once berth install has been run"
 }
 
 // assignments are the file of the container, with the keys of nixos-container

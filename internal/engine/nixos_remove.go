@@ -110,6 +110,9 @@ func (x Nixos) destroy(ctx context.Context, n container.Name) error {
 	case place.Declarative():
 		return declarative(place)
 	}
+	if err := place.Removable(); err != nil {
+		return err
+	}
 	if _, err := x.order(ctx, n, supervise.OrderKill); err != nil {
 		return err
 	}

@@ -170,8 +170,11 @@ func TestWriteAndRemove(t *testing.T) {
 	if _, err := os.Lstat(place.Root); err != nil {
 		t.Error(err)
 	}
-	if base, err := place.Shifted(); base != 0 || err != nil {
-		t.Errorf("shifted by %d, %v", base, err)
+	for owner, want := range map[int]uint32{0: 0, 7: 0, 0x2a0000: 0x2a0000, 0x2a0007: 0} {
+		must(t, os.Chown(place.Root, owner, owner))
+		if base, err := place.Shifted(); base != want || err != nil {
+			t.Errorf("of %d: shifted by %d, %v", owner, base, err)
+		}
 	}
 	for range 2 {
 		must(t, place.Remove())

@@ -115,6 +115,15 @@ func (c Place) UsesNix() bool {
 	return len(roots) > 0
 }
 
+// Removable is why the guest's root could not be removed now; nil if it could.
+func (c Place) Removable() error {
+	mounts, err := state.MountsBelow(c.Root)
+	if err == nil && len(mounts) > 0 {
+		err = &container.Error{Subject: string(c.Name), Err: fmt.Errorf("something is mounted on %s", mounts[0]), Hint: "unmount it first: it may be of use to others"}
+	}
+	return err
+}
+
 // Remove removes the container's files, its declaration last. It is no error
 // where some or all of them are not there.
 func (c Place) Remove() error {
@@ -156,6 +165,10 @@ func (c Place) Shifted() (uint32, error) {
 		return 0, nil
 	case err != nil:
 		return 0, &fs.PathError{Op: "lstat", Path: c.Root, Err: err}
+	}
+	const ids = container.IDRange
+	if st.Uid < ids || st.Uid%ids != 0 { // some user of the guest's own
+		return 0, nil
 	}
 	return st.Uid, nil
 }

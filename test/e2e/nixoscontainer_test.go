@@ -50,7 +50,7 @@ func (d *dropIn) says(code int, out string, args ...string) result {
 	if r.code != code || strings.TrimSuffix(r.out, "\n") != out {
 		d.Fatalf("want exit code %d and %q: %v", code, out, r)
 	}
-	if r.code != 0 && args[0] != "run" && !strings.HasPrefix(r.err, "nixos-container: ") {
+	if r.code != 0 && args[0] != "run" && !strings.Contains(r.err, "nixos-container: ") {
 		d.Errorf("the error does not say whose it is: %v", r)
 	}
 	return r
@@ -268,6 +268,71 @@ func TestNixosContainerCreate(t *testing.T) {
 	d.missing("web-1")
 }
 
+// TestNixosContainerBuilt has systems built of a flake, of options and of a
+// module, and updates guests to others.
+func TestNixosContainerBuilt(t *testing.T) {
+	d := newDropIn(t)
+	d.builds()
+	nixos := []string{"--nixos-path", filepath.Join(d.work, "nixpkgs/nixos")}
+	from := func(name, want string) {
+		t.Helper()
+		d.says(0, want, "run", name, "--", "cat", "/etc/from")
+	}
+	d.writeFlake("first")
+	d.says(0, "", "--flake", ".#web", "create", "flake", "--config-file", "/dev/null")
+	d.has(d.read(d.path("etc/nixos-containers/flake.conf")), "\nFLAKE="+d.work+"#web\n")
+	d.says(0, "", "start", "flake")
+	from("flake", "first")
+	d.writeFlake("second")
+	d.has(d.says(0, "", "update", "flake").err, "reloading container...\n")
+	from("flake", "second")
+	d.has(d.says(0, "", "update", "flake", "--flake", ".#other").err, "reloading container...\n")
+	from("flake", "other second")
+	is(t, "generations", d.host("ls "+d.path("nix/var/nix/profiles/per-container/flake")), "system\nsystem-1-link\nsystem-2-link\nsystem-3-link")
+	d.says(0, "", "stop", "flake")
+	d.host("cd " + d.path("nix/var/nix/profiles/per-container/flake") + "; ln -sfn system-1-link system") // nix-env --rollback
+	d.says(0, "", "start", "flake")
+	from("flake", "first")
+
+	d.says(0, "", append([]string{"create", "text", "--config", `environment.etc.from.text = "of options";`}, nixos...)...)
+	d.says(0, "", "start", "text")
+	from("text", "of options")
+	d.says(0, "text", "run", "text", "--", "cat", "/etc/hostname")
+	d.file("module.nix", `{ lib, ... }: { environment.etc.from.text = lib.mkDefault "of a module"; }`)
+	d.says(0, "", append([]string{"update", "text", "--config-file", "module.nix"}, nixos...)...)
+	from("text", "of a module")
+	d.file("module.nix", `{ lib, ... }: { environment.etc.from.text = lib.mkDefault "of the module"; }`)
+	d.says(0, "", append([]string{"update", "text"}, nixos...)...)
+	from("text", "of the module")
+	d.says(0, "", "run", "text", "--", "sh", "-c", `mkdir -p /etc/nixos; echo '{ environment.etc.from.text = "evil"; }' >/etc/nixos/configuration.nix`)
+	r := d.says(0, "", append([]string{"update", "text"}, nixos...)...)
+	d.has(r.err, "which the guest cannot change, and not from "+d.path("var/lib/nixos-containers/text/etc/nixos/configuration.nix"))
+	from("text", "of the module")
+
+	for want, args := range map[string][]string{
+		"neither nixosConfigurations.none": {"create", "bad", "--flake", ".#none"},
+		"undefined variable":               append([]string{"create", "bad", "--config", "a = b;"}, nixos...),
+		"no-such.nix":                      append([]string{"create", "bad", "--config-file", "no-such.nix"}, nixos...),
+	} {
+		if r := d.nix(args...); r.code != 1 || !strings.Contains(r.err, want) {
+			t.Errorf("want %q: %v", want, r)
+		}
+		d.missing("bad")
+	}
+	before := d.read(d.path("etc/nixos-containers/text.nix"))
+	d.says(1, "", append([]string{"update", "text", "--config", "a = b;"}, nixos...)...)
+	is(t, "module after an update that failed", d.read(d.path("etc/nixos-containers/text.nix")), before)
+	from("text", "of the module")
+	is(t, "files", d.host("ls -A "+d.path("etc/nixos-containers")), "flake.conf\ntext.conf\ntext.nix")
+	d.says(0, "", "destroy", "text")
+	d.missing("text")
+	d.says(0, "", append([]string{"create", "plain"}, nixos...)...) // of nothing but NixOS
+	d.writeFlake("of the first start")
+	must(t, os.WriteFile(d.path("etc/nixos-containers/late.conf"), []byte("PRIVATE_NETWORK=1\nFLAKE="+d.work+"#web\n"), 0o644))
+	d.says(0, "", "start", "late")
+	from("late", "of the first start")
+}
+
 // TestNixosContainerFile: what the file of a container says by hand counts at
 // its next start.
 func TestNixosContainerFile(t *testing.T) {
@@ -299,6 +364,13 @@ func TestNixosContainerFile(t *testing.T) {
 		t.Error("PRIVATE_USERS=pick has no effect")
 	}
 	d.has(d.fails(4, "set", "web", "labels.a=b").err, "owned by another declaration")
+	d.says(0, "", "stop", "web")
+	mounted := d.path("var/lib/nixos-containers/web/mnt/else")
+	d.host("mkdir -p " + mounted + "; mount --bind " + d.work + " " + mounted)
+	d.has(d.says(1, "", "destroy", "web").err, "something is mounted on "+mounted)
+	d.has(d.fails(1, "destroy", "web", "--yes").err, "something is mounted on "+mounted)
+	d.host("umount " + mounted)
+	d.says(0, "down", "status", "web")
 	d.run("destroy", "web", "--yes") // berth's own verb knows all of it
 	d.missing("web")
 }

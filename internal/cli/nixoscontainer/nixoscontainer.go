@@ -140,6 +140,9 @@ func (r *run) create(ctx context.Context) error {
 	case r.bridge != "":
 		fmt.Fprintf(r.Err, "the container asks on %s for its IP\n", r.bridge)
 	}
+	if made.Note != "" {
+		fmt.Fprintf(r.Err, "note: %s\n", made.Note)
+	}
 	if r.unique {
 		fmt.Fprintf(r.Out, "%s\n", made.Name)
 	}
