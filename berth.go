@@ -126,6 +126,29 @@ func (h *Host) Apply(ctx context.Context, w Wish, p container.Plan) error {
 	return h.engine.Apply(ctx, w, p)
 }
 
+// Generations are all that are kept of a container, the first first.
+func (h *Host) Generations(ctx context.Context, n container.Name) ([]container.Generation, error) {
+	return h.engine.Generations(ctx, n)
+}
+
+// Rollback is the wish, for Plan and Apply, that a container be as it was in the
+// generation to; 0 is the last one before its own that did not fail.
+func (h *Host) Rollback(ctx context.Context, n container.Name, to int) (Wish, error) {
+	return h.engine.Rollback(ctx, n, to)
+}
+
+// Update is the wish, for Plan and Apply, that a container have what the
+// references of its spec stand for now.
+func (h *Host) Update(ctx context.Context, n container.Name) (Wish, error) {
+	return h.engine.Update(ctx, n)
+}
+
+// Health is whether a running container does its work, by its health check; nil
+// where it has none or does not run.
+func (h *Host) Health(ctx context.Context, n container.Name) (*container.Health, error) {
+	return h.engine.Health(ctx, n)
+}
+
 // Start starts a container and returns when its guest is ready.
 func (h *Host) Start(ctx context.Context, n container.Name) error { return h.engine.Start(ctx, n) }
 
@@ -274,6 +297,3 @@ func (h *Host) Nixos() Nixos { return h.engine.Nixos() }
 
 // ParseNixosName returns s as a name if nixos-container takes it.
 func ParseNixosName(s string) (container.Name, error) { return engine.ParseNixosName(s) }
-
-// ErrNoHostKey says that a guest has made no key for SSH yet.
-var ErrNoHostKey = engine.ErrNoHostKey

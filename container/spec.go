@@ -29,6 +29,8 @@ type Spec struct {
 	PrivateUsers     PrivateUsers `json:"privateUsers"`
 	DependsOn        []Name       `json:"dependsOn,omitempty"`
 	HealthCheck      *HealthCheck `json:"healthCheck,omitempty"`
+	HealthTimeout    Duration     `json:"healthTimeout,omitempty"`   // 0: DefaultHealthTimeout
+	KeepGenerations  int          `json:"keepGenerations,omitempty"` // 0: DefaultKeepGenerations
 	Limits           Limits       `json:"limits,omitzero"`
 	Labels           Labels       `json:"labels,omitempty"`
 
@@ -70,8 +72,16 @@ func DefaultSpec() Spec {
 		RestartIfChanged: true,
 		TimeoutStartSec:  Duration(time.Minute),
 		PrivateUsers:     PrivateUsers{Mode: UsersPick},
+		HealthTimeout:    DefaultHealthTimeout,
+		KeepGenerations:  DefaultKeepGenerations,
 	}
 }
+
+// What holds where a spec of an older berth does not say.
+const (
+	DefaultHealthTimeout   = Duration(time.Minute)
+	DefaultKeepGenerations = 5
+)
 
 // Labels are the owner's own marks, for selecting with -l.
 type Labels map[string]string

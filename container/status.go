@@ -43,6 +43,11 @@ type Status struct {
 	// are its interfaces.
 	HostNetwork bool         `json:"hostNetwork,omitempty"`
 	Links       []LinkStatus `json:"links,omitempty"`
+	// Generation is the number of what it boots: of the running guest, where there
+	// is one.
+	Generation int `json:"generation,omitempty"`
+	// Health is what its health check says, where it was asked.
+	Health *Health `json:"health,omitempty"`
 	// Pending holds what the owner wants and the running guest does not have
 	// yet; it takes effect with the next start.
 	Pending []Change `json:"pending,omitempty"`

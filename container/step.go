@@ -48,6 +48,7 @@ type Step struct {
 	Changes []Change `json:"changes,omitempty"`
 	Start   bool     `json:"start,omitempty"`   // it is started at the end
 	Restart bool     `json:"restart,omitempty"` // the running guest is stopped first
+	Switch  bool     `json:"switch,omitempty"`  // the running guest changes its system in place
 	Why     string   `json:"why,omitempty"`
 	// System is the NixOS system that the guest is to boot, where one is wanted,
 	// and Flake the flake that it comes from, as Nix has locked it.
@@ -55,9 +56,12 @@ type Step struct {
 	Flake  string    `json:"flake,omitempty"`
 	// Notes are what the owner should know about the container as it is wanted.
 	Notes []string `json:"notes,omitempty"`
+	// Packages are the changes from one NixOS system to another.
+	Packages *PackageDiff `json:"packages,omitempty"`
 }
 
-// Disturbs reports whether the step ends a running guest or removes data.
+// Disturbs reports whether the step ends a running guest or removes data. A
+// guest that changes its system in place goes on.
 func (s Step) Disturbs() bool {
 	return s.Restart || s.Action == ActionDestroy || s.Effect == EffectRecreate
 }

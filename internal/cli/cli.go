@@ -112,7 +112,7 @@ type verbs map[string]func(*app) *cobra.Command
 func all() map[string]verbs {
 	return map[string]verbs{
 		groupDeclare: {"plan": (*app).planCmd, "apply": (*app).applyCmd, "up": (*app).upCmd, "down": (*app).downCmd, "create": (*app).createCmd, "set": (*app).setCmd,
-			"edit": (*app).editCmd, "show": (*app).showCmd, "destroy": (*app).destroyCmd},
+			"edit": (*app).editCmd, "show": (*app).showCmd, "destroy": (*app).destroyCmd, "update": (*app).updateCmd, "generations": (*app).generationsCmd, "rollback": (*app).rollbackCmd},
 		groupRun: {"start": (*app).startCmd, "stop": (*app).stopCmd, "restart": (*app).restartCmd, "terminate": (*app).terminateCmd, "pause": (*app).pauseCmd,
 			"resume": (*app).resumeCmd, "ls": (*app).lsCmd, "status": (*app).statusCmd, "wait": (*app).waitCmd, "why": (*app).whyCmd, "port": (*app).portCmd},
 		groupInside: {"exec": (*app).execCmd, "shell": (*app).shellCmd, "login": (*app).loginCmd, "logs": (*app).logsCmd, "cp": (*app).cpCmd},

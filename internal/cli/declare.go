@@ -21,6 +21,7 @@ type sources struct {
 	files []string
 	adopt bool
 	prune bool
+	how   how
 }
 
 func (s *sources) flags(c *cobra.Command) {
@@ -30,6 +31,7 @@ func (s *sources) flags(c *cobra.Command) {
 
 func (s *sources) wishFlags(c *cobra.Command) {
 	c.Flags().BoolVar(&s.adopt, "adopt", false, "take over containers that have another owner")
+	s.how.flags(c)
 	c.Flags().BoolVar(&s.prune, "prune", false, "destroy containers and networks of these declarations that they no longer name")
 }
 
@@ -42,7 +44,7 @@ func (a *app) wish(h *berth.Host, s sources) (berth.Wish, error) {
 	if err != nil {
 		return berth.Wish{}, err
 	}
-	w := berth.Wish{Adopt: s.adopt, NixFlags: a.nixFlags}
+	w := s.how.on(berth.Wish{Adopt: s.adopt, NixFlags: a.nixFlags})
 	for _, d := range all {
 		if s.prune {
 			w.Prune = append(w.Prune, d.Owner)

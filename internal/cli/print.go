@@ -97,6 +97,9 @@ func (a *app) printPlan(w io.Writer, p container.Plan) {
 	for _, s := range p.Steps {
 		fmt.Fprintln(w, stepLine(s))
 		printChanges(w, s.Changes)
+		if s.Packages != nil {
+			printPackages(w, *s.Packages)
+		}
 		for _, n := range s.Notes {
 			fmt.Fprintf(w, "    note: %s\n", n)
 		}

@@ -33,6 +33,10 @@ const often = 100 * time.Millisecond
 func (p *progress) event(e container.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if e.Line != "" {
+		p.line(e)
+		return
+	}
 	changed := p.phase[e.Subject] != e.Phase
 	p.phase[e.Subject] = e.Phase
 	switch {
@@ -48,6 +52,15 @@ func (p *progress) event(e container.Event) {
 	case !p.terminal && changed && !e.Ended:
 		fmt.Fprintf(p.out, "%s: %s\n", e.Subject, e.Phase)
 	}
+}
+
+// line prints a line of what goes on.
+func (p *progress) line(e container.Event) {
+	if p.open {
+		fmt.Fprint(p.out, "\r\x1b[K")
+		p.open = false
+	}
+	fmt.Fprintf(p.out, "%s: %s\n", e.Subject, e.Line)
 }
 
 // width is how many columns the terminal has.

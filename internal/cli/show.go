@@ -68,19 +68,23 @@ func (a *app) statusCmd() *cobra.Command {
 	var s selection
 	c := a.jsonFlag(&cobra.Command{
 		Use: "status NAME...", Short: "Show what containers are doing", ValidArgsFunction: a.complete,
-		RunE: a.onMany(&s, func(_ context.Context, h *berth.Host, names []container.Name) error { return a.status(h, names) }),
+		RunE: a.onMany(&s, a.status),
 	})
 	s.flags(c)
 	return c
 }
 
-func (a *app) status(h *berth.Host, names []container.Name) error {
+func (a *app) status(ctx context.Context, h *berth.Host, names []container.Name) error {
 	all, err := h.List(names)
 	if err != nil {
 		return err
 	}
 	for i := range all {
 		if err := h.CountTraffic(&all[i]); err != nil {
+			return err
+		}
+		var err error
+		if all[i].Health, err = h.Health(ctx, all[i].Name); err != nil {
 			return err
 		}
 	}
@@ -112,6 +116,12 @@ func statusRows(s container.Status) [][]string {
 	add("owner", string(s.Owner))
 	add("image", strings.TrimSpace(s.Image+" "+s.Digest.Short()))
 	add("system", string(s.System))
+	if s.Generation != 0 {
+		add("generation", fmt.Sprint(s.Generation))
+	}
+	if s.Health != nil {
+		add("health", cmp.Or(s.Health.Trouble, "good"))
+	}
 	if s.Leader != 0 {
 		add("leader", fmt.Sprintf("PID %d", s.Leader))
 	}

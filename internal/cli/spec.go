@@ -104,6 +104,7 @@ func assign(spec container.Spec, args []string, first []declare.Assignment) (con
 
 func (a *app) setCmd() *cobra.Command {
 	var adopt bool
+	var f how
 	c := a.yesFlag(&cobra.Command{
 		Use: "set NAME KEY=VALUE...", Short: "Change keys of a container", ValidArgsFunction: a.complete, Args: argsError(cobra.MinimumNArgs(2)),
 		Example: "  berth set web limits.memoryMax=1G\n  berth set web labels.tier=front tmpfs+=/scratch\n  berth set web limits.memoryMax=",
@@ -115,17 +116,18 @@ func (a *app) setCmd() *cobra.Command {
 			if spec, err = assign(spec, args, nil); err != nil {
 				return err
 			}
-			return a.change(ctx, h, n, spec, adopt)
+			return a.change(ctx, h, n, spec, adopt, f)
 		}),
 	})
 	c.Flags().BoolVar(&adopt, "adopt", false, "take the container over from its declaration")
+	f.flags(c)
 	return a.passFlags(c)
 }
 
 // change gives a container a new spec.
-func (a *app) change(ctx context.Context, h *berth.Host, n container.Name, spec container.Spec, adopt bool) error {
-	return a.carryOut(ctx, h, berth.Wish{Adopt: adopt, KeepImages: true, NixFlags: a.nixFlags,
-		Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}})
+func (a *app) change(ctx context.Context, h *berth.Host, n container.Name, spec container.Spec, adopt bool, f how) error {
+	return a.carryOut(ctx, h, f.on(berth.Wish{Adopt: adopt, KeepImages: true, NixFlags: a.nixFlags,
+		Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}}))
 }
 
 func (a *app) editCmd() *cobra.Command {
@@ -145,7 +147,7 @@ func (a *app) editCmd() *cobra.Command {
 			if err != nil || !changed {
 				return err
 			}
-			return a.change(ctx, h, n, next, adopt)
+			return a.change(ctx, h, n, next, adopt, how{})
 		}),
 	})
 	c.Flags().BoolVar(&adopt, "adopt", false, "take the container over from its declaration")

@@ -82,6 +82,34 @@ func (s Systems) Take(ctx context.Context, n container.Name, p container.StorePa
 	return state.WriteJSON(s.file(n, p), c)
 }
 
+// Look is the closure of a path, whether a container has it or not.
+func (s Systems) Look(ctx context.Context, n container.Name, p container.StorePath) (Closure, error) {
+	if c, err := s.Closure(n, p); err == nil {
+		return c, nil
+	}
+	return s.Source.Closure(ctx, p)
+}
+
+// Diff is what changes from one system of a container to another, which it
+// may not have yet. Sizes are 0 where nobody knows them.
+func (s Systems) Diff(ctx context.Context, n container.Name, before, after container.StorePath) (container.PackageDiff, error) {
+	old, err := s.Look(ctx, n, before)
+	if err != nil {
+		return container.PackageDiff{}, err
+	}
+	now, err := s.Look(ctx, n, after)
+	if err != nil {
+		return container.PackageDiff{}, err
+	}
+	d := Diff(old, now)
+	if by, ok := s.Source.(Sizer); ok {
+		if d.OldSize, err = by.Size(ctx, old); err == nil {
+			d.NewSize, err = by.Size(ctx, now)
+		}
+	}
+	return d, err
+}
+
 // Closure is what Take took.
 func (s Systems) Closure(n container.Name, p container.StorePath) (Closure, error) {
 	var c Closure

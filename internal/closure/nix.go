@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
@@ -82,3 +83,23 @@ func reason(said string, err error) error {
 }
 
 func (x Nix) program() (string, error) { return nix.Program(cmp.Or(x.Program, "nix-store")) }
+
+// Size implements Sizer.
+func (x Nix) Size(ctx context.Context, c Closure) (total int64, err error) {
+	args := []string{"--query", "--size"}
+	for _, p := range c.Paths {
+		args = append(args, string(p))
+	}
+	out, err := x.run(ctx, args...)
+	if err != nil {
+		return 0, fmt.Errorf("size of %s: %w", c.System, err)
+	}
+	for line := range strings.Lines(out) {
+		n, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("size of %s: %w", c.System, err)
+		}
+		total += n
+	}
+	return total, nil
+}

@@ -41,3 +41,18 @@ func (o Own) Keep(ctx context.Context, p container.StorePath, link string) error
 	}
 	return os.Symlink(o.Store.Dir(p), link)
 }
+
+// Size implements Sizer.
+func (o Own) Size(ctx context.Context, c Closure) (total int64, err error) {
+	if !o.Store.Has(c.System) {
+		if other, ok := o.Other.(Sizer); ok {
+			return other.Size(ctx, c)
+		}
+		return 0, nil
+	}
+	infos, err := o.Store.Infos(c.System)
+	for _, i := range infos {
+		total += i.NarSize
+	}
+	return total, err
+}

@@ -30,6 +30,8 @@ func specFields() []field[container.Spec] {
 		key("privateUsers", privateUsers(), func(s *spec) *container.PrivateUsers { return &s.PrivateUsers }),
 		key("dependsOn", listOf("a list of container names", name(), itself), func(s *spec) *[]container.Name { return &s.DependsOn }),
 		key("healthCheck", maybe(healthCheck()), func(s *spec) **container.HealthCheck { return &s.HealthCheck }),
+		key("healthTimeout", timeSpan(), func(s *spec) *container.Duration { return &s.HealthTimeout }),
+		key("keepGenerations", wholeNumber[int](1, 10000), func(s *spec) *int { return &s.KeepGenerations }),
 		key("limits", limits(), func(s *spec) *container.Limits { return &s.Limits }),
 		key("labels", labels(), func(s *spec) *container.Labels { return &s.Labels }),
 

@@ -24,6 +24,12 @@ type Wish struct {
 	Prune []container.Owner
 	// NixFlags are flags for the host's Nix, as build.PassedOn has them.
 	NixFlags []string
+	// Boot leaves running guests with the systems that they have until their next
+	// start.
+	Boot bool
+	// NoRollback leaves guests with a new system that they are not healthy with,
+	// for a look.
+	NoRollback bool
 
 	networks network.Networks // as they are to be
 }
@@ -73,6 +79,9 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, agreed container.Plan) error {
 	started := false
 	err := e.locked(ctx, c.Name, func() error {
+		if err := e.mend(ctx, c.Name); err != nil {
+			return err
+		}
 		c, s, err := e.planOne(ctx, w, c)
 		if err != nil {
 			return err
@@ -81,7 +90,7 @@ func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, agreed con
 			return err
 		}
 		started = s.Start || s.Restart
-		return e.carryOut(ctx, c, s)
+		return e.carryOut(ctx, w, c, s)
 	})
 	if err != nil || !started {
 		return err
@@ -96,14 +105,14 @@ func agreedTo(p container.Plan, s container.Step) error {
 	switch {
 	case i >= 0 && p.Steps[i].Action == container.ActionCreate && s.Action == container.ActionUpdate:
 		return &container.Error{Err: container.ErrExists, Hint: "another command has just made it"}
-	case s.Disturbs() && (i < 0 || !p.Steps[i].Disturbs()):
+	case s.Disturbs() && (i < 0 || !p.Steps[i].Disturbs()), s.Switch && (i < 0 || !p.Steps[i].Disturbs() && !p.Steps[i].Switch):
 		return &container.Error{Err: errors.New("it has changed since the plan was made"), Hint: "run the command again to see the new plan"}
 	}
 	return nil
 }
 
 // carryOut does one step; the container's lock is held.
-func (e *Engine) carryOut(ctx context.Context, c plan.Wanted, s container.Step) error {
+func (e *Engine) carryOut(ctx context.Context, w Wish, c plan.Wanted, s container.Step) error {
 	switch s.Action {
 	case container.ActionNone:
 		return nil
@@ -112,7 +121,7 @@ func (e *Engine) carryOut(ctx context.Context, c plan.Wanted, s container.Step) 
 			return err
 		}
 	case container.ActionUpdate:
-		if err := e.update(ctx, c, s); err != nil {
+		if err := e.update(ctx, w, c, s); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,7 @@ func (e *Engine) create(ctx context.Context, c plan.Wanted) error {
 	if err := supported(c.Name, c.Spec); err != nil {
 		return err
 	}
-	rec := state.Record{Name: c.Name, Owner: c.Owner, System: c.System, Flake: c.Flake, Spec: c.Spec, Root: c.Root}
+	rec := state.Record{Name: c.Name, Owner: c.Owner, System: c.System, Flake: c.Flake, Generation: 1, Spec: c.Spec, Root: c.Root}
 	if c.System == "" {
 		img, err := e.Images.Get(ctx, c.Spec.Image)
 		if err != nil {
@@ -72,7 +72,8 @@ func (e *Engine) place(r state.Record) (err error) {
 		}
 	}()
 	changes := filepath.Join(staging, state.Changes)
-	if err := errors.Join(os.Mkdir(changes, 0o700), rootfs.MakeChanges(changes), state.WriteRecord(staging, r)); err != nil {
+	if err := errors.Join(os.Mkdir(changes, 0o700), rootfs.MakeChanges(changes),
+		state.WriteGeneration(staging, newGeneration(&r, r.Generation)), state.WriteRecord(staging, r)); err != nil {
 		return err
 	}
 	if err := os.Rename(staging, e.Paths.Container(r.Name)); err != nil {
@@ -142,7 +143,7 @@ func (e *Engine) remove(ctx context.Context, n container.Name, limit time.Durati
 // the trash last: while that is there, Sweep knows that something is left.
 func (e *Engine) discard(n container.Name, trash string) error {
 	log := e.Paths.Log(n)
-	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n), e.closures.Forget(n)); err != nil {
+	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n), e.closures.Forget(n), state.RemoveFile(e.Paths.Transition(n))); err != nil {
 		return err
 	}
 	if err := removeRoot(trash); err != nil {

@@ -18,7 +18,7 @@ func (e *Engine) Doctor(ctx context.Context) []container.Finding {
 		e.checkUser, e.checkKernel, checkParts, checkUserNamespaces, e.checkCgroups,
 		e.checkNspawn, e.checkInit, func() []container.Finding { return e.checkMachined(ctx) },
 		e.checkFileSystem, e.checkMapping, e.checkInotify,
-		func() []container.Finding { return e.checkFirewall(ctx) }, e.checkNames, e.checkIngress, e.checkBootstrap,
+		func() []container.Finding { return e.checkFirewall(ctx) }, e.checkForwarding, e.checkFloods, e.checkNames, e.checkIngress, e.checkBootstrap,
 		e.checkContainers, e.checkLeftovers,
 	}
 	var out []container.Finding

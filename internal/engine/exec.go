@@ -17,6 +17,9 @@ import (
 
 // Exec runs a program in a running guest; see guest.Guest.Exec.
 func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (int, error) {
+	if err := e.mendIdle(ctx, n); err != nil {
+		return guest.CodeFailed, container.Named(n, err)
+	}
 	obs, err := e.locate(n)
 	if err != nil {
 		return guest.CodeFailed, err

@@ -3,10 +3,12 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/image"
+	"github.com/berth-containers/berth/internal/state"
 )
 
 // ImportImage reads an image from its source, even if it is there already.
@@ -29,7 +31,7 @@ func (e *Engine) RemoveImage(ctx context.Context, name string) (img image.Image,
 		}
 		if by := users[img.Digest]; len(by) > 0 {
 			return &container.Error{Subject: name, Err: fmt.Errorf("in use by %s", strings.Join(by, ", ")),
-				Hint: "destroy these containers first"}
+				Hint: "destroy these containers first, or have them keep fewer generations"}
 		}
 		return e.Images.Remove(ctx, img.Digest)
 	})
@@ -50,8 +52,8 @@ func (e *Engine) PruneImages(ctx context.Context) (gone []image.Image, err error
 }
 
 // imageUsers are the names of the containers by the image they need, those
-// that still run with it included. A container that cannot be read might need
-// any.
+// that still run with it or have a generation with it included. A container that
+// cannot be read might need any.
 func (e *Engine) imageUsers() (map[container.Digest][]string, error) {
 	names, err := e.Names()
 	if err != nil {
@@ -63,9 +65,21 @@ func (e *Engine) imageUsers() (map[container.Digest][]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", n, err)
 		}
-		users[rec.Digest] = append(users[rec.Digest], string(n))
-		if l, err := e.launched(n); err == nil && l != nil && l.Digest != rec.Digest {
-			users[l.Digest] = append(users[l.Digest], string(n))
+		use := func(d container.Digest) {
+			if !slices.Contains(users[d], string(n)) {
+				users[d] = append(users[d], string(n))
+			}
+		}
+		use(rec.Digest)
+		if l, err := e.launched(n); err == nil && l != nil {
+			use(l.Digest)
+		}
+		all, err := state.Generations(e.Paths.Container(n))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", n, err)
+		}
+		for _, g := range all {
+			use(g.Digest)
 		}
 	}
 	return users, nil

@@ -22,6 +22,9 @@ func (e *Engine) Start(ctx context.Context, n container.Name) error {
 		return err
 	}
 	err := e.locked(ctx, n, func() error {
+		if err := e.mend(ctx, n); err != nil {
+			return err
+		}
 		rec, err := e.record(n)
 		if err != nil {
 			return notFound(n, err)
@@ -60,7 +63,7 @@ func (e *Engine) start(ctx context.Context, rec *state.Record) error {
 			return err
 		}
 	}
-	if err := errors.Join(e.ready(rec), e.ensureChanges(rec.Name)); err != nil {
+	if err := errors.Join(e.ready(rec), e.ensureChanges(rec)); err != nil {
 		return err
 	}
 	return e.supervisor.Start(ctx, rec.Name)
@@ -157,7 +160,10 @@ func (e *Engine) Stop(ctx context.Context, n container.Name, limit time.Duration
 		if _, err := e.record(n); err != nil {
 			return notFound(n, err)
 		}
-		return e.supervisor.Stop(ctx, n, limit)
+		if err := e.supervisor.Stop(ctx, n, limit); err != nil {
+			return err
+		}
+		return e.abandon(ctx, n)
 	})
 }
 
@@ -175,6 +181,9 @@ func (e *Engine) Terminate(ctx context.Context, n container.Name) error {
 // Restart stops a container, if it is alive, and starts it.
 func (e *Engine) Restart(ctx context.Context, n container.Name, limit time.Duration) error {
 	err := e.locked(ctx, n, func() error {
+		if err := e.mend(ctx, n); err != nil {
+			return err
+		}
 		rec, err := e.record(n)
 		if err != nil {
 			return notFound(n, err)

@@ -169,19 +169,14 @@ func (e *Engine) CollectStore(ctx context.Context) (c store.Collected, err error
 	return c, err
 }
 
-// systems are the containers by the store path that they are a system of,
-// those that still run with it included.
+// systems are the containers by the store paths of the systems that they may
+// need.
 func (e *Engine) systems() (map[nix.StorePath][]string, error) {
 	names, err := e.Names()
 	if err != nil {
 		return nil, err
 	}
 	out := map[nix.StorePath][]string{}
-	use := func(p nix.StorePath, n container.Name) {
-		if p != "" && !slices.Contains(out[p], string(n)) {
-			out[p] = append(out[p], string(n))
-		}
-	}
 	for _, n := range names {
 		rec, err := e.record(n)
 		if errors.Is(err, container.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
@@ -189,9 +184,14 @@ func (e *Engine) systems() (map[nix.StorePath][]string, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", n, err)
 		}
-		use(rec.System, n)
-		if l, err := e.launched(n); err == nil && l != nil {
-			use(l.System, n)
+		all, err := e.systemsOf(rec)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", n, err)
+		}
+		for _, p := range all {
+			if p != "" && !slices.Contains(out[p], string(n)) {
+				out[p] = append(out[p], string(n))
+			}
 		}
 	}
 	return out, nil

@@ -26,7 +26,14 @@ func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
 	}
 	var errs []error
 	for _, n := range slices.Concat(e.levels(w)...) {
-		_, s, err := e.planOne(ctx, w, w.wanted(n))
+		if err := e.mendIdle(ctx, n); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c, s, err := e.planOne(ctx, w, w.wanted(n))
+		if err == nil {
+			s.Packages, err = e.packages(ctx, c, s)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -72,6 +79,10 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wante
 	if c.Changes, err = e.stale(c.Name, w.networks); err != nil {
 		return c, container.Step{}, err
 	}
+	c.Boot = w.Boot
+	if c.NoSwitch, err = e.noSwitch(ctx, c, o); err != nil {
+		return c, container.Step{}, container.Named(c.Name, err)
+	}
 	s := plan.Step(c, o)
 	s.System, s.Flake = c.System, c.Flake
 	if s.Action != container.ActionNone {
@@ -79,6 +90,29 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wante
 		err = container.Named(c.Name, e.networkFits(w, c, o, s))
 	}
 	return c, s, err
+}
+
+// packages are what changes with a step from one system to another; nil where
+// it does not.
+func (e *Engine) packages(ctx context.Context, c plan.Wanted, s container.Step) (*container.PackageDiff, error) {
+	rec, err := e.record(c.Name)
+	if errors.Is(err, container.ErrNotFound) || s.Action != container.ActionUpdate {
+		return nil, nil
+	} else if err != nil {
+		return nil, container.Named(c.Name, err)
+	}
+	before := rec.System
+	if l, err := e.launched(c.Name); err == nil && l != nil {
+		before = l.System
+	}
+	if before == "" || c.System == "" || before == c.System {
+		return nil, nil
+	}
+	d, err := e.closures.Diff(ctx, c.Name, before, c.System)
+	if err != nil {
+		return nil, container.Named(c.Name, err)
+	}
+	return &d, nil
 }
 
 // currentDigest is what an image reference stands for now, without reading it

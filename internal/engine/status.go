@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -34,6 +35,9 @@ func (e *Engine) List(names []container.Name) ([]container.Status, error) {
 
 // Status looks at one container.
 func (e *Engine) Status(n container.Name) (container.Status, error) {
+	if err := e.mendIdle(context.Background(), n); err != nil {
+		return container.Status{}, fmt.Errorf("%s: %w", n, err)
+	}
 	rec, err := e.Record(n)
 	if err != nil {
 		return container.Status{}, err
@@ -51,7 +55,7 @@ func (e *Engine) Status(n container.Name) (container.Status, error) {
 	}
 	l, err := e.launched(n)
 	if l != nil {
-		s.Lost, s.Digest, s.System, s.UIDBase = l.AllLost(), l.Digest, l.System, launch.UIDBase(&l.Record)
+		s.Lost, s.Digest, s.System, s.Generation, s.UIDBase = l.AllLost(), l.Digest, l.System, l.Generation, launch.UIDBase(&l.Record)
 		s.Ingress = e.ingress(n)
 		s.Pending = plan.Pending(plan.Observed{Spec: rec.Spec, Digest: rec.Digest, System: rec.System, Running: &l.Spec, RunningDigest: l.Digest, RunningSystem: l.System})
 	}
@@ -62,7 +66,7 @@ func statusOf(rec *state.Record, obs supervise.Observation) container.Status {
 	return container.Status{
 		Name: rec.Name, State: obs.State, Owner: rec.Owner, Reason: obs.Reason, Leader: obs.Leader,
 		Since: obs.Since, Restarts: obs.Restarts, Image: rec.Spec.Image.String(), Digest: rec.Digest, System: rec.System,
-		UIDBase: launch.UIDBase(rec), Labels: rec.Spec.Labels,
+		Generation: rec.Generation, UIDBase: launch.UIDBase(rec), Labels: rec.Spec.Labels,
 	}
 }
 

@@ -32,7 +32,8 @@ func (e *Engine) Sweep(ctx context.Context) ([]string, error) {
 		errs = append(errs, err)
 	}
 	_, err := network.Mend(ctx, e.Paths)
-	errs = append(errs, err)
+	_, renewErr := network.Renew(ctx, e.Paths)
+	errs = append(errs, err, renewErr)
 	images, err := e.Images.Sweep(ctx)
 	store, nixErr := e.Nix.Sweep()
 	errs = append(errs, err, nixErr, e.supervisor.RestoreSettings(), e.supervisor.Serve(ctx))

@@ -30,15 +30,54 @@ func (e *Engine) current(ctx context.Context, w Wish, c *plan.Wanted, o *plan.Ob
 	return err
 }
 
-// trimSystems gives up the systems that a container has had.
-func (e *Engine) trimSystems(rec *state.Record) error {
-	keep := []container.StorePath{rec.System}
+// systemsOf are the systems that a container may need: that of its record,
+// those that its running guest sees, those between which it is on its way, and
+// those of its generations. Some may be empty, and some there twice.
+func (e *Engine) systemsOf(rec *state.Record) ([]container.StorePath, error) {
+	out := []container.StorePath{rec.System}
 	l, err := e.launched(rec.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if l != nil {
-		keep = append(keep, l.System)
+		out = append(append(out, l.System), l.Shown...)
+	}
+	t, err := e.Paths.ReadTransition(rec.Name)
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
+		out = append(out, t.Before.System, t.After.System)
+	}
+	all, err := state.Generations(e.Paths.Container(rec.Name))
+	for _, g := range all {
+		out = append(out, g.System)
+	}
+	return out, err
+}
+
+// noSwitch is why the running guest of o could not change to what is wanted in
+// place: a guest that sees all of a store sees that one alone.
+func (e *Engine) noSwitch(ctx context.Context, c plan.Wanted, o *plan.Observed) (string, error) {
+	if o == nil || o.RunningSystem == "" || c.System == "" || c.System == o.RunningSystem || c.Spec.StoreAccess != container.StoreHost {
+		return "", nil
+	}
+	has, err := e.closures.Closure(c.Name, o.RunningSystem)
+	if err != nil {
+		return "", err
+	}
+	wants, err := e.closures.Look(ctx, c.Name, c.System)
+	if err != nil || wants.Dir == has.Dir {
+		return "", err
+	}
+	return fmt.Sprintf("its system is in another store, %s", wants.Dir), nil
+}
+
+// trimSystems gives up the systems that a container does not need any more.
+func (e *Engine) trimSystems(rec *state.Record) error {
+	keep, err := e.systemsOf(rec)
+	if err != nil {
+		return err
 	}
 	return e.closures.Trim(rec.Name, keep...)
 }

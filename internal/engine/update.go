@@ -3,20 +3,18 @@ package engine
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/plan"
-	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
 )
 
 // update makes the stored container as it is wanted, and the running one where
-// that does not disturb it. With s.Restart it is left stopped.
-func (e *Engine) update(ctx context.Context, c plan.Wanted, s container.Step) error {
+// that does not disturb it. A guest that goes from one system to another has
+// it when update returns, by a switch or a restart; any other is left stopped
+// with s.Restart.
+func (e *Engine) update(ctx context.Context, w Wish, c plan.Wanted, s container.Step) error {
 	rec, err := e.record(c.Name)
 	if err != nil {
 		return err
@@ -26,7 +24,15 @@ func (e *Engine) update(ctx context.Context, c plan.Wanted, s container.Step) er
 	if err := e.updateOrigin(ctx, &next, c, rec.Spec, s); err != nil {
 		return err
 	}
-	if s.Restart {
+	if err := e.succeed(rec, &next, c.Generation); err != nil {
+		return err
+	}
+	switch {
+	case s.Switch:
+		return errors.Join(e.switchInPlace(ctx, w, *rec, next), e.applyLive(ctx, c))
+	case s.Restart && rec.System != "" && next.System != "":
+		return e.restartInto(ctx, w, *rec, next)
+	case s.Restart:
 		if err := e.ready(&next); err != nil {
 			return err
 		}
@@ -42,24 +48,25 @@ func (e *Engine) update(ctx context.Context, c plan.Wanted, s container.Step) er
 	if err := e.writeChosen(ctx, next); err != nil {
 		return err
 	}
-	return errors.Join(e.trimSystems(&next), e.applyLive(ctx, c))
+	return errors.Join(e.ensureChanges(&next), e.prune(&next), e.applyLive(ctx, c))
 }
 
 // updateOrigin fetches what the guest of next boots, where that is another one
 // than before.
 func (e *Engine) updateOrigin(ctx context.Context, next *state.Record, c plan.Wanted, before container.Spec, s container.Step) error {
-	changed := func(key string) bool {
-		return slices.ContainsFunc(s.Changes, func(c container.Change) bool { return c.Key == key })
-	}
 	if c.System == next.System {
 		next.Flake = c.Flake
 	}
 	switch {
-	case c.System != "" && (next.System == "" || changed("system")):
+	case c.System != "" && c.System == next.System:
+	case c.System != "":
 		if err := e.closures.Take(ctx, next.Name, c.System); err != nil {
 			return err
 		}
 		next.System, next.Flake, next.Digest = c.System, c.Flake, ""
+	case c.Generation != 0:
+		next.System, next.Flake, next.Digest = "", "", c.Digest
+		return e.origin(next)
 	case !next.Spec.Image.IsZero() && (s.Effect == container.EffectRecreate || before.Image != next.Spec.Image):
 		img, err := e.Images.Get(ctx, next.Spec.Image)
 		if err != nil {
@@ -73,55 +80,11 @@ func (e *Engine) updateOrigin(ctx context.Context, next *state.Record, c plan.Wa
 // applyLive changes what a guest that goes on running gets of the host.
 func (e *Engine) applyLive(ctx context.Context, c plan.Wanted) error {
 	obs, err := e.supervisor.Observe(c.Name)
-	if err != nil || obs.State != container.Running && obs.State != container.Paused {
+	if err != nil || !slices.Contains([]container.State{container.Running, container.Paused}, obs.State) {
 		return err
 	}
 	if err := e.updateNetwork(ctx, c); err != nil {
 		return err
 	}
 	return e.supervisor.SetLimits(c.Name, c.Spec.Limits)
-}
-
-// setAside keeps what the guest of rec changed as a generation, and gives the
-// container an empty directory for changes.
-func (e *Engine) setAside(rec *state.Record) error {
-	dir := e.Paths.Container(rec.Name)
-	changes := filepath.Join(dir, state.Changes)
-	number := 1
-	generation := func() string { return filepath.Join(dir, "generations", strconv.Itoa(number)) }
-	for ; ; number++ {
-		if _, err := os.Lstat(generation()); errors.Is(err, os.ErrNotExist) {
-			break
-		} else if err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(generation(), 0o700); err != nil {
-		return err
-	}
-	if err := state.WriteRecord(generation(), *rec); err != nil {
-		return err
-	}
-	if err := os.Rename(changes, filepath.Join(generation(), state.Changes)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return e.ensureChanges(rec.Name)
-}
-
-// ensureChanges makes the directory for changes if it is not there, which a
-// killed setAside leaves so.
-func (e *Engine) ensureChanges(n container.Name) error {
-	dir := e.Paths.Container(n)
-	changes := filepath.Join(dir, state.Changes)
-	if _, err := os.Lstat(changes); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	staging := changes + ".new"
-	if err := errors.Join(state.RemoveTree(staging), os.Mkdir(staging, 0o700), rootfs.MakeChanges(staging)); err != nil {
-		return err
-	}
-	if err := os.Rename(staging, changes); err != nil {
-		return err
-	}
-	return state.SyncDir(dir)
 }

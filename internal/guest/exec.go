@@ -32,6 +32,10 @@ type Command struct {
 	User  string   // a name or number; root by default
 	Shell bool     // run the user's login shell, and Args are what follows its name
 	Way   Way      // into the guest
+	// Unit is the name of the unit to run by, such as unit.NewName gives. The
+	// program goes on in it when this process or the context of Exec ends; Attend
+	// waits for it then. It goes with ByUnit and without a terminal.
+	Unit string
 	// Impatient is for what is not to wait until a guest thaws that is frozen
 	// while the program runs: it is killed then, which is ErrFrozen.
 	Impatient bool

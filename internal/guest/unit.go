@@ -23,7 +23,7 @@ func (g *Guest) execUnit(ctx context.Context, c Command, a Account, s *streams) 
 	if err != nil {
 		return CodeFailed, fmt.Errorf("%w: %w", unit.ErrNotRun, err)
 	}
-	talk, err := g.callSystemd(service.Name)
+	talk, err := g.callSystemd(service.Name, c.Unit != "")
 	if err != nil {
 		return CodeFailed, err
 	}
@@ -36,7 +36,7 @@ func (g *Guest) execUnit(ctx context.Context, c Command, a Account, s *streams) 
 		return CodeFailed, err
 	}
 	s.started()
-	status, err := g.attendUnit(ctx, c.Signals, &talk)
+	status, err := g.attendUnit(ctx, c.Signals, &talk, (*unit.Run).Wait)
 	if err != nil && !errors.Is(err, unit.ErrUnsure) {
 		return CodeFailed, err
 	}
@@ -61,7 +61,7 @@ func (g *Guest) service(c Command, a Account, s *streams) (unit.Service, error) 
 		return unit.Service{}, fmt.Errorf("the guest has no user %s by name", a.Name)
 	}
 	out := unit.Service{
-		Name: unit.NewName(), Description: "Run by berth exec", Program: program, Args: c.argv(), Env: c.Env, Dir: c.Dir,
+		Name: cmp.Or(c.Unit, unit.NewName()), Description: "Run by berth", Whole: c.Unit != "", Program: program, Args: c.argv(), Env: c.Env, Dir: c.Dir,
 		Stdin: s.in, Stdout: s.out, Stderr: s.err,
 	}
 	if a.UID != 0 || c.Shell {
@@ -110,23 +110,25 @@ func (g *Guest) mode(path string) (uint32, error) {
 // stopped when this process ends before it.
 type talk struct {
 	*unit.Run
-	link    *namespace.Link
-	settled bool // the program does not run, or not any more
+	link     *namespace.Link
+	settled  bool // the program does not run, or not any more
+	detached bool // it goes on without us
 }
 
-func (t *talk) close() error { return t.link.Close(!t.settled) }
+func (t *talk) close() error { return t.link.Close(!t.settled && !t.detached) }
 
-// callSystemd connects to the guest's systemd. The error is unit.ErrNotRun if
-// there is none that answers.
-func (g *Guest) callSystemd(name string) (*talk, error) {
-	t, err := g.dialSystemd(name)
+// callSystemd connects to the guest's systemd about the unit with this name,
+// which is stopped when the connection ends unless it is detached. The error is
+// unit.ErrNotRun if there is none that answers.
+func (g *Guest) callSystemd(name string, detached bool) (*talk, error) {
+	t, err := g.dialSystemd(name, detached)
 	if err != nil && !errors.Is(err, unit.ErrNotRun) {
 		err = fmt.Errorf("%w: %w", unit.ErrNotRun, err)
 	}
 	return t, err
 }
 
-func (g *Guest) dialSystemd(name string) (*talk, error) {
+func (g *Guest) dialSystemd(name string, detached bool) (*talk, error) {
 	if _, err := g.mode(unit.Socket); err != nil { // which is faster than to find out inside
 		return nil, err
 	}
@@ -139,6 +141,9 @@ func (g *Guest) dialSystemd(name string) (*talk, error) {
 		return nil, err
 	}
 	d := namespace.Dial{Target: g.leader.File(), Flags: flags, Path: unit.Socket, Farewell: farewell}
+	if detached {
+		d.Farewell = nil
+	}
 	link, err := d.Connect()
 	if err != nil {
 		return nil, err
@@ -147,23 +152,53 @@ func (g *Guest) dialSystemd(name string) (*talk, error) {
 	if err != nil {
 		return nil, errors.Join(err, link.Close(false))
 	}
-	return &talk{Run: run, link: link}, nil
+	return &talk{Run: run, link: link, detached: detached}, nil
 }
 
-// attendUnit passes signals on to the program of a unit until it has ended.
-// *t is replaced where the guest's systemd executes itself anew.
-func (g *Guest) attendUnit(ctx context.Context, signals <-chan os.Signal, t **talk) (unit.Status, error) {
+// Attend waits for the end of a program that Exec has started in a unit with
+// this name, and returns its exit code as Exec does. One of which the guest's
+// systemd knows nothing has ended well, or has never run.
+func (g *Guest) Attend(ctx context.Context, name string) (int, error) {
+	t, err := g.callSystemd(name, true)
+	if err != nil {
+		return CodeFailed, g.explain(err)
+	}
+	defer func() { _ = t.close() }()
+	status, err := g.attendUnit(ctx, nil, &t, (*unit.Run).Resume)
+	switch {
+	case err != nil && !errors.Is(err, unit.ErrUnsure):
+		return CodeFailed, g.explain(err)
+	case status.Signal != 0:
+		return 128 + int(status.Signal), nil
+	}
+	return status.Code, nil
+}
+
+// attendUnit passes signals on to the program of a unit until it has ended, for
+// which wait waits. *t is replaced where the guest's systemd executes itself
+// anew.
+func (g *Guest) attendUnit(ctx context.Context, signals <-chan os.Signal, t **talk, wait func(*unit.Run) (unit.Status, error)) (unit.Status, error) {
 	var current atomic.Pointer[talk]
 	current.Store(*t)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		forward(ctx, signals, stop, func(s unix.Signal) { _ = current.Load().Signal(s) })
+		forward(ctx, signals, stop, func(s unix.Signal) {
+			if t := current.Load(); !t.detached || ctx.Err() == nil {
+				_ = t.Signal(s)
+			}
+		})
 	}()
 	defer func() { close(stop); <-stopped }()
-	hurry := context.AfterFunc(ctx, func() { _ = current.Load().link.SetReadDeadline(time.Now().Add(killLimit)) })
+	hurry := context.AfterFunc(ctx, func() {
+		limit := killLimit
+		if current.Load().detached {
+			limit = 0
+		}
+		_ = current.Load().link.SetReadDeadline(time.Now().Add(limit))
+	})
 	defer hurry()
-	status, err := (*t).Wait()
+	status, err := wait((*t).Run)
 	for errors.Is(err, unit.ErrLost) {
 		next, err2 := g.callAgain(ctx, *t)
 		if errors.Is(err2, ErrEnded) {
@@ -206,7 +241,7 @@ func (g *Guest) callAgain(ctx context.Context, old *talk) (*talk, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if t, err := g.dialSystemd(old.Name()); err == nil {
+		if t, err := g.dialSystemd(old.Name(), old.detached); err == nil {
 			return t, nil
 		}
 	}

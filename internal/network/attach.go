@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 
@@ -79,7 +80,7 @@ func (a *attachment) attach(ctx context.Context, was, l Lease) error {
 		return err
 	}
 	for _, k := range l.Links {
-		if err := a.activate(k); err != nil {
+		if err := errors.Join(a.activate(k), a.introduce(l, k)); err != nil {
 			return fmt.Errorf("%s: %w", k.Guest, err)
 		}
 	}
@@ -145,9 +146,13 @@ func (a *attachment) bridges(l Lease) error {
 }
 
 func bridgeOf(paths state.Paths, n Network) link.Bridge {
-	mac := hardwareOf(paths, Lease{}, n.Bridge)
+	return link.Bridge{Name: n.Bridge, MAC: bridgeMAC(paths, n.Bridge), Addresses: n.Gateways(), Mark: link.Mark{Owner: ours(paths, ""), AltNames: []string{prefix + n.Bridge}}}
+}
+
+func bridgeMAC(paths state.Paths, bridge string) net.HardwareAddr {
+	mac := hardwareOf(paths, Lease{}, bridge)
 	mac[0] = 0x02
-	return link.Bridge{Name: n.Bridge, MAC: mac, Addresses: n.Gateways(), Mark: link.Mark{Owner: ours(paths, ""), AltNames: []string{prefix + n.Bridge}}}
+	return mac
 }
 
 // make makes one link, without setting it up.
@@ -209,6 +214,30 @@ func (a *attachment) activate(k Link) error {
 	}
 	for _, g := range k.Gateways {
 		if err := a.guest.SetGateway(k.Guest, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// introduce tells the guest and the host at which hardware addresses they have
+// each other, on networks and links of berth's. On a bridge of others, somebody
+// else may come to have an address.
+func (a *attachment) introduce(l Lease, k Link) error {
+	on, mac := k.Host, hardwareOf(a.paths, l, k.Guest)
+	switch {
+	case k.Kind == Bridged && k.Network != "":
+		on, mac = k.Bridge, bridgeMAC(a.paths, k.Bridge)
+	case k.Kind != Point:
+		return nil
+	}
+	for _, p := range k.Addresses {
+		if err := a.host.SetNeighbour(on, p.Addr(), k.MAC.Hardware()); err != nil {
+			return err
+		}
+	}
+	for _, g := range k.Gateways {
+		if err := a.guest.SetNeighbour(k.Guest, g, mac); err != nil {
 			return err
 		}
 	}

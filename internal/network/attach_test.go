@@ -153,7 +153,7 @@ func said(cmd *exec.Cmd) error {
 func (m machine) links() string {
 	m.Helper()
 	return m.in(m.netns, `ip -o link | sort -t: -k2 | sed -E 's/^[0-9]*: ([^ ]*): <.*[<,](UP)?[,>].* mtu ([0-9]*) .*(link.*)/\1 \2 \3 \4/'
-		ip -o addr show scope global | sed 's/^[0-9]*://'; (ip -4 route show table all; ip -6 route show table all) | grep -vE '^(multicast|fe80|local fe80)'; ip rule; ip -6 rule; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding`)
+		ip -o addr show scope global | sed 's/^[0-9]*://'; (ip -4 route show table all; ip -6 route show table all) | grep -vE '^(multicast|fe80|local fe80)' | sed 's/ linkdown//'; ip rule; ip -6 rule; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding`)
 }
 
 // clean asserts that nothing of berth is left.
@@ -207,6 +207,8 @@ func TestAttach(t *testing.T) {
 	m.has(a, "ip addr show eth0; ip route; ip -6 route", "02:00:00:00:00:02", "10.9.0.2/24", "fd00:9::2/64", "default via 10.9.0.1", "default via fd00:9::1")
 	m.has(a, "timeout 5 bash -c ': </dev/tcp/10.9.0.3/9' 2>&1 || true", "Connection refused")
 	m.has(m.netns, "ip -d link show ve-a", "master berth0", "altname berth-link-ve-a", "alias "+m.paths.Instance()+"/a", "link/ether fe:")
+	m.has(m.netns, "ip neigh show nud permanent", "10.9.0.2 dev berth0 lladdr 02:00:00:00:00:02", "fd00:9::3 dev berth0 lladdr 02:00:00:00:00:03")
+	m.has(a, "ip neigh show nud permanent", "10.9.0.1 dev eth0 lladdr 02:", "fd00:9::1 dev eth0 lladdr 02:")
 	l, err := ReadLease(m.paths, "a")
 	must(t, err)
 	if !l.Attached {
@@ -214,6 +216,9 @@ func TestAttach(t *testing.T) {
 	}
 	m.detach("a")
 	m.has(m.netns, "ip link", "berth0", "ve-b")
+	if left := m.in(m.netns, "ip neigh show nud permanent"); strings.Contains(left, "::2") || !strings.Contains(left, "::3") {
+		t.Errorf("the host's neighbours are %s", left)
+	}
 	if strings.Contains(m.in(m.netns, "ip link"), "ve-a") {
 		t.Error("a is still there")
 	}

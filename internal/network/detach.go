@@ -85,6 +85,14 @@ func release(paths state.Paths, n container.Name, host *link.Namespace) (Lease, 
 		if _, err := host.Remove(k.Host, ours(paths, n), hardwareOf(paths, l, k.Guest)); err != nil {
 			return l, err
 		}
+		if k.Network == "" {
+			continue
+		}
+		for _, p := range k.Addresses {
+			if err := host.RemoveNeighbour(k.Bridge, p.Addr()); err != nil {
+				return l, err
+			}
+		}
 	}
 	return l, unpin(paths, n)
 }

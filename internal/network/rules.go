@@ -55,12 +55,17 @@ func (r Rules) Update(ctx context.Context, was, is Lease) error {
 // broken reports whether tables that there have to be are gone, of another
 // version, or not as the leases say.
 func (r Rules) broken() (bool, error) {
-	leases, err := r.Leases()
-	if err != nil || !slices.ContainsFunc(leases, func(l Lease) bool { return len(l.guest().Links) > 0 }) {
+	if needed, err := r.needed(); err != nil || !needed {
 		return false, err
 	}
 	intact, err := r.tables(Lease{}, Lease{}).Intact()
 	return err == nil && !intact, err
+}
+
+// needed reports whether there are guests that the rules are for.
+func (r Rules) needed() (bool, error) {
+	leases, err := r.Leases()
+	return slices.ContainsFunc(leases, func(l Lease) bool { return len(l.guest().Links) > 0 }), err
 }
 
 // mend makes tables anew that are broken, and reports whether they were.
@@ -89,11 +94,21 @@ func (r Rules) settle(ctx context.Context, empty bool) error {
 	if empty {
 		return sysctl.Return(ctx, r.Instance)
 	}
-	settings, err := sysctl.Forwarding()
+	settings, err := kernelSettings()
 	if err != nil {
 		return err
 	}
 	return sysctl.Borrow(ctx, r.Instance, settings...)
+}
+
+// kernelSettings are what guests with links of their own need of the kernel.
+func kernelSettings() ([]sysctl.Setting, error) {
+	forwarding, err := sysctl.Forwarding()
+	if err != nil {
+		return nil, err
+	}
+	neighbours, err := sysctl.Neighbours()
+	return append(forwarding, neighbours...), err
 }
 
 // all are the rules of all leases, with is in the place of was.

@@ -83,15 +83,18 @@ func networkdOf(k Link) []string {
 
 // addManagers tells the other network managers that links are set up: NetworkManager
 // that they are not its own; the families of ifupdown, each with a file of its
-// state, that it has set them up. dhcpcd adds to what it finds.
+// state, that it has set them up in a way of which its configuration knows nothing,
+// so that it does not take them down; and the unit of Debian's, that it leaves
+// them out when it is started anew. dhcpcd adds to what it finds.
 func addManagers(links []string, add func(path string, lines ...string)) {
 	var names, ups []string
 	for _, name := range links {
 		names = append(names, "interface-name:"+name)
-		ups = append(ups, name+"="+name)
-		add("/run/network/ifstate."+name, name)
+		ups = append(ups, name+"=berth")
+		add("/run/network/ifstate."+name, "berth")
 	}
 	add("/run/NetworkManager/conf.d/10-berth.conf", header, "[main]", "rc-manager=unmanaged", "", "[device-berth]", "match-device="+strings.Join(names, ","), "managed=0")
 	add("/run/network/ifstate", ups...)
 	add("/run/ifstate", ups...)
+	add("/run/systemd/system/networking.service.d/10-berth.conf", header, "[Service]", `Environment="EXCLUDE_INTERFACES=`+strings.Join(links, " ")+`"`)
 }

@@ -3,11 +3,15 @@ package network
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net"
 	"slices"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/network/firewall"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/sysctl"
 )
 
 // Update gives a running guest other ports, aliases, allowHost and ingress:
@@ -75,6 +79,53 @@ func Broken(ctx context.Context, paths state.Paths) (bool, error) {
 // was so.
 func Mend(ctx context.Context, paths state.Paths) (mended bool, err error) {
 	return ifBroken(ctx, paths, rulesOf(paths).mend)
+}
+
+// Lapsed are settings of the kernel that guests need who run, and that somebody
+// has changed since.
+func Lapsed(paths state.Paths) ([]sysctl.Setting, error) {
+	if needed, err := rulesOf(paths).needed(); err != nil || !needed {
+		return nil, err
+	}
+	settings, err := kernelSettings()
+	if err != nil {
+		return nil, err
+	}
+	return sysctl.Lapsed(settings...)
+}
+
+// Renew gives such settings their values again, as the next start of a guest
+// would, and returns them. After the last guest they are what somebody made them.
+func Renew(ctx context.Context, paths state.Paths) (renewed []sysctl.Setting, err error) {
+	if renewed, err = Lapsed(paths); err != nil || len(renewed) == 0 {
+		return nil, err
+	}
+	err = locked(ctx, paths, func() error {
+		if renewed, err = Lapsed(paths); err != nil || len(renewed) == 0 {
+			return err // the last guest has just gone
+		}
+		return sysctl.Borrow(ctx, paths.Instance(), renewed...)
+	})
+	return renewed, err
+}
+
+// Flooding are the guests that were lately refused connections since they had as
+// many as one may have.
+func Flooding(paths state.Paths) ([]container.Name, error) {
+	full, err := firewall.Tables{Instance: paths.Instance()}.Full()
+	if err != nil {
+		return nil, fmt.Errorf("look who has too many connections: %w", err)
+	}
+	leases, err := ReadLeases(paths)
+	var out []container.Name
+	for _, l := range leases {
+		if slices.ContainsFunc(l.Links, func(k Link) bool {
+			return slices.Contains(full.Links, k.Host) || slices.ContainsFunc(full.MACs, func(m net.HardwareAddr) bool { return m.String() == k.MAC.Hardware().String() })
+		}) {
+			out = append(out, l.Name)
+		}
+	}
+	return out, err
 }
 
 // ifBroken calls f with the lock if rules seem to be gone: another process may

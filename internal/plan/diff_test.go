@@ -29,6 +29,8 @@ func changed() map[string]func(*container.Spec) {
 		"privateUsers":     func(s *spec) { s.PrivateUsers.Mode = container.UsersNo },
 		"dependsOn":        func(s *spec) { s.DependsOn = []container.Name{"a"} },
 		"healthCheck":      func(s *spec) { s.HealthCheck = &container.HealthCheck{TCP: ":80"} },
+		"healthTimeout":    func(s *spec) { s.HealthTimeout++ },
+		"keepGenerations":  func(s *spec) { s.KeepGenerations++ },
 		"limits":           func(s *spec) { s.Limits.IOWeight = 1 },
 		"labels":           func(s *spec) { s.Labels = container.Labels{"a": "b"} },
 		"privateNetwork":   func(s *spec) { s.PrivateNetwork = true },

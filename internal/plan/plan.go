@@ -21,8 +21,15 @@ type Wanted struct {
 	Flake  string
 	// Root is where the guest's root lies, if not among what berth keeps itself.
 	Root string
+	// Generation is a kept one that is to be taken; 0: none, or a new one.
+	Generation int
 	// NoStart leaves a container stopped that is not alive.
 	NoStart bool
+	// Boot leaves a living guest with the system that it has until its next
+	// start.
+	Boot bool
+	// NoSwitch is why the running guest could not change its system in place.
+	NoSwitch string
 	// Changes are of what the living guest stands on, beside those of its spec.
 	Changes []container.Change
 }
@@ -56,23 +63,30 @@ func Step(w Wanted, o *Observed) container.Step {
 	}
 	s.Changes = append(append(stored, waiting(w, *o, stored)...), w.Changes...)
 	s.Effect = effect(s.Changes, alive)
+	if s.Effect == container.EffectSwitch && (w.NoSwitch != "" || o.State != container.Running) {
+		s.Effect, s.Why = container.EffectRestart, w.NoSwitch
+	}
 	switch {
 	case o.State == container.Unsupervised:
 		s.Restart, s.Why = true, "its supervisor was killed"
 		s.Effect = max(s.Effect, container.EffectRestart)
+	case alive && w.Boot && (s.Effect == container.EffectSwitch || s.Effect == container.EffectRestart):
+		s.Why = "it waits for the next start"
+	case alive && w.Spec.RestartIfChanged && s.Effect == container.EffectSwitch:
+		s.Switch = true
 	case alive && w.Spec.RestartIfChanged && s.Effect >= container.EffectRestart:
 		s.Restart = true
 	case alive && s.Effect == container.EffectRecreate:
 		// The changes of the running guest belong to the image that it has.
 		return container.Step{Name: w.Name, Action: container.ActionNone, Changes: s.Changes,
 			Why: "restartIfChanged is false: stop it and apply again, for the new image and all else"}
-	case alive && s.Effect >= container.EffectRestart:
+	case alive && s.Effect >= container.EffectSwitch:
 		s.Why = "restartIfChanged is false: it waits for the next start"
 	case !alive && w.Spec.AutoStart && !w.NoStart:
 		s.Start = true
 		s.Action = cmp.Or(noNone(s.Action), container.ActionStart)
 	}
-	if s.Restart {
+	if s.Restart || s.Switch {
 		s.Action = container.ActionUpdate
 	}
 	if s.Action == container.ActionNone {
@@ -130,27 +144,15 @@ func diffOf(s container.Spec, p container.StorePath, w Wanted) []container.Chang
 		return out
 	}
 	for i, c := range out {
-		switch {
-		case !slices.Contains(systemSources(), c.Key):
-		case p == w.System:
+		if c.Effect == container.EffectSwitch && p == w.System {
 			out[i].Effect = container.EffectLive // only the way to it is another one
-		default:
-			out[i].Effect = systemEffect
 		}
 	}
 	if p != w.System && !hasKey(out, "system") {
-		out = append(out, container.Change{Key: "system", Old: p.Short(), New: w.System.Short(), Effect: systemEffect})
+		out = append(out, container.Change{Key: "system", Old: p.Short(), New: w.System.Short(), Effect: container.EffectSwitch})
 	}
 	return out
 }
-
-// systemSources are the keys that say where a system comes from.
-func systemSources() []string {
-	return []string{"flake", "config", "configFile", "system", "nixpkgs", "nixosPath"}
-}
-
-// systemEffect is that of the key system.
-const systemEffect = container.EffectRestart
 
 // imageChange is what the same reference stands for now: its content may have
 // changed.

@@ -44,6 +44,9 @@ func short(s container.Step) string {
 	if s.Restart {
 		b.WriteString(" restart")
 	}
+	if s.Switch {
+		b.WriteString(" switch")
+	}
 	if s.Why != "" {
 		b.WriteString(": " + s.Why)
 	}
@@ -184,7 +187,7 @@ func TestStepIsEnough(t *testing.T) {
 			}
 			s := Step(w, o)
 			o.Spec = w.Spec
-			if s.Start || s.Restart {
+			if s.Start || s.Restart || s.Switch {
 				o.State, o.Running, o.RunningDigest = container.Running, &w.Spec, w.Digest
 			}
 			if again := Step(w, o); again.Action != container.ActionNone || again.Disturbs() {

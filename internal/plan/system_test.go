@@ -23,10 +23,10 @@ func TestStepForSystems(t *testing.T) {
 		pending                 int
 	}{
 		{"r", "r", "r", a, a, a, "none none", 0},
-		{"r", "r", "r", a, a, b, "update restart system(restart) restart", 0},
+		{"r", "r", "r", a, a, b, "update switch system(switch) switch", 0},
 		{"r", "r", a, a, a, a, "update live system(live)", 0},
-		{"r", "r", b, a, a, b, "update restart system(restart) restart", 0},
-		{"r", "r", "r", b, a, b, "update restart system(restart) restart", 1},
+		{"r", "r", b, a, a, b, "update switch system(switch) switch", 0},
+		{"r", "r", "r", b, a, b, "update switch system(switch) switch", 1},
 		{"r", "r", "r", b, a, a, "update live system(live)", 1},
 		{"r", a, "r", a, a, a, "none none", 0},
 	} {
@@ -41,7 +41,7 @@ func TestStepForSystems(t *testing.T) {
 	}
 	running := spec()
 	o := Observed{Spec: spec(), Digest: digestA, State: container.Running, Running: &running, RunningDigest: digestA}
-	if got := short(Step(Wanted{Spec: of(a), System: a}, &o)); got != "update recreate image(recreate) system(restart) restart" {
+	if got := short(Step(Wanted{Spec: of(a), System: a}, &o)); got != "update recreate image(recreate) system(switch) restart" {
 		t.Errorf("from an image to a system: %s", got)
 	}
 }

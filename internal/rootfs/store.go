@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,9 @@ type Store struct {
 	// Names are the entries of Dir that the guest sees, at most one of each.
 	Names []string
 	Whole bool // it sees all of them, also those to come
+	// More are directories beside Dir, of which the guest sees names that no
+	// other has.
+	More []Store
 }
 
 // shown is the directory in the mounted tree that the guest sees: all else in
@@ -38,25 +42,31 @@ func (r Root) mountStore(users *os.File) (at, lost string, err error) {
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		return "", "", err
 	}
-	const protected = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
 	if !r.mapsStore() {
 		users = nil
 	}
-	err = cloneMount(r.Store.Dir, source, users, protected, 0)
-	var cannot *mapError
-	if errors.As(err, &cannot) {
-		lost = fmt.Sprintf("the owner of what is in its store, whom it sees as nobody: in %s %v", r.Store.Dir, cannot)
-		err = cloneMount(r.Store.Dir, source, nil, protected, 0)
-	}
+	lost, err = r.Store.clone(source, users)
 	switch {
 	case err != nil:
-		return "", "", fmt.Errorf("store %s: %w", r.Store.Dir, err)
+		return "", "", err
 	case r.Store.Whole:
 		return source, lost, nil
 	case r.Users.Size != 0 && r.Unmapped:
 		lost = "the owner of what is in its store, whom it sees as nobody: this kernel's overlays cannot map owners (Linux 5.19 can)"
 	}
-	at, err = r.mountClosure(dir, source)
+	sources := []string{source}
+	for i, more := range r.Store.More {
+		at := fmt.Sprintf("%s-%d", source, i)
+		if err := os.Mkdir(at, 0o755); err != nil {
+			return "", "", err
+		}
+		also, err := more.clone(at, users)
+		if err != nil {
+			return "", "", err
+		}
+		lost, sources = cmp.Or(lost, also), append(sources, at)
+	}
+	at, err = r.mountClosure(dir, sources)
 	if err != nil {
 		return "", "", fmt.Errorf("store %s: %w", r.Store.Dir, err)
 	}
@@ -67,13 +77,29 @@ func (r Root) mountStore(users *os.File) (at, lost string, err error) {
 // one of some names is a layer of an overlay.
 func (r Root) mapsStore() bool { return r.Store.Dir != "" && (r.Store.Whole || !r.Unmapped) }
 
+// clone makes the directory appear at the path at, protected. Where its file
+// system cannot map owners the guest sees nobody's, which lost tells.
+func (s Store) clone(at string, users *os.File) (lost string, err error) {
+	const protected = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	err = cloneMount(s.Dir, at, users, protected, 0)
+	var cannot *mapError
+	if errors.As(err, &cannot) {
+		lost = fmt.Sprintf("the owner of what is in its store, whom it sees as nobody: in %s %v", s.Dir, cannot)
+		err = cloneMount(s.Dir, at, nil, protected, 0)
+	}
+	if err != nil {
+		return "", fmt.Errorf("store %s: %w", s.Dir, err)
+	}
+	return lost, nil
+}
+
 // mountClosure mounts an overlay of two layers that is read-only for good,
-// having none to write to. The lower one is the whole store. The upper one is
-// made here: a directory with an empty entry for each of the names, which says
+// having none to write to. The lower one is the whole store, or several are
+// such. The upper one is made here: a directory with an empty entry for each of the names, which says
 // by an extended attribute what of the store is to be seen in its place; see
 // "redirect_dir" and "metacopy" in the kernel's overlayfs.rst. That takes three
 // system calls a name, and one mount.
-func (r Root) mountClosure(dir, source string) (string, error) {
+func (r Root) mountClosure(dir string, sources []string) (string, error) {
 	upper, tree := filepath.Join(dir, "names"), filepath.Join(dir, "tree")
 	if err := errors.Join(os.Mkdir(upper, 0o755), os.Mkdir(tree, 0o755)); err != nil {
 		return "", err
@@ -85,7 +111,11 @@ func (r Root) mountClosure(dir, source string) (string, error) {
 	if err := r.layNames(filepath.Join(upper, shown)); err != nil {
 		return "", err
 	}
-	options := []string{"lowerdir=" + escape(upper) + ":" + escape(source), "redirect_dir=follow", "metacopy=on", "index=off", "nfs_export=off"}
+	lower := "lowerdir=" + escape(upper)
+	for _, s := range sources {
+		lower += ":" + escape(s)
+	}
+	options := []string{lower, "redirect_dir=follow", "metacopy=on", "index=off", "nfs_export=off"}
 	if err := unix.Mount("berth", tree, "overlay", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, strings.Join(options, ",")); err != nil {
 		return "", fmt.Errorf("mount overlay: %w", err)
 	}
@@ -97,19 +127,21 @@ func (r Root) layNames(path string) error {
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return err
 	}
-	store, err := os.OpenFile(r.Store.Dir, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
 	at, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return err
 	}
 	defer at.Close()
-	for _, name := range r.Store.Names {
-		if err := r.layName(int(store.Fd()), int(at.Fd()), path, name); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	for _, s := range append([]Store{r.Store}, r.Store.More...) {
+		store, err := os.OpenFile(s.Dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		for _, name := range s.Names {
+			if err := r.layName(store, int(at.Fd()), path, name); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
 		}
 	}
 	return errors.Join(os.Chown(path, r.storeOwner(), r.storeOwner()), syscall.Chmod(path, storeMode),
@@ -117,12 +149,12 @@ func (r Root) layNames(path string) error {
 }
 
 // layName makes one entry in the directory at, which is also called path.
-func (r Root) layName(store, at int, path, name string) error {
+func (r Root) layName(store *os.File, at int, path, name string) error {
 	var st unix.Stat_t
 	if name == "" || name == "." || name == ".." || strings.ContainsRune(name, '/') {
 		return errors.New("it is not the name of a file")
 	}
-	if err := unix.Fstatat(store, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fstatat(int(store.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		if err == unix.ENOENT {
 			return fs.ErrNotExist
 		}
@@ -139,7 +171,7 @@ func (r Root) layName(store, at int, path, name string) error {
 		err = layFile(at, name, st)
 	case unix.S_IFLNK:
 		var to string
-		if to, err = os.Readlink(filepath.Join(r.Store.Dir, name)); err == nil {
+		if to, err = os.Readlink(filepath.Join(store.Name(), name)); err == nil {
 			err = unix.Symlinkat(to, at, name)
 		}
 	default:

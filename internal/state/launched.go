@@ -6,17 +6,21 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/boot"
 )
 
 // Launched is what a running guest was started with: its record as it was
-// then. It is the file launched.json in the runtime directory.
+// then, but for a system that it has changed to in place. It is the file launched.json in the runtime directory.
 type Launched struct {
 	Record
 	// Lost names, for people, what the guest goes without on this host.
 	Lost []string `json:"lost,omitempty"`
 	// LostLimits is the same of its limits, which change while it runs.
 	LostLimits string `json:"lostLimits,omitempty"`
+	// Shown are the systems, beside that of the record, of which the guest sees
+	// all in its store: those that it has had since it was started.
+	Shown []container.StorePath `json:"shown,omitempty"`
 	// Init is what the guest runs as PID 1.
 	Init boot.Init `json:"init,omitzero"`
 	// Updates says that it was started to install an update and reboot, which

@@ -27,6 +27,9 @@ const dir = "/proc/sys"
 // their cookies.
 const ledgers = "/run/berth/sysctl"
 
+// String is the setting as sysctl(8) takes it.
+func (s Setting) String() string { return strings.ReplaceAll(s.Name, "/", ".") + "=" + s.Value }
+
 // Setting is a setting and the value that is needed.
 type Setting struct {
 	Name  string // below /proc/sys, such as net/ipv4/ip_forward
@@ -67,6 +70,19 @@ func Borrow(ctx context.Context, holder string, settings ...Setting) error {
 // stays.
 func Return(ctx context.Context, holder string) error {
 	return change(ctx, func(l *ledger) error { return l.giveBack(holder) })
+}
+
+// Lapsed are those of settings that have not their values.
+func Lapsed(settings ...Setting) ([]Setting, error) {
+	var out []Setting
+	for _, s := range settings {
+		if value, err := Value(s.Name); err != nil {
+			return nil, err
+		} else if value != s.Value {
+			out = append(out, s)
+		}
+	}
+	return out, nil
 }
 
 // Value reads a setting.

@@ -194,3 +194,51 @@ func TestGone(t *testing.T) {
 			func() error { return want(four, "0", six, "0") })
 	})
 }
+
+// TestLapsed wants to know what somebody has changed, and not what is as it was
+// borrowed.
+func TestLapsed(t *testing.T) {
+	t.Parallel()
+	ttl := Setting{Name: "net/ipv4/ip_default_ttl", Value: "70"}
+	lapsed := func(want int) func() error {
+		return func() error {
+			got, err := Lapsed(ttl)
+			if err == nil && len(got) != want {
+				err = fmt.Errorf("lapsed is %v", got)
+			}
+			return err
+		}
+	}
+	inNetwork(t, func() error {
+		return steps(
+			lapsed(1),
+			func() error { return Borrow(t.Context(), "x", ttl) },
+			lapsed(0),
+			func() error { return set(ttl.Name, "80") },
+			lapsed(1),
+			func() error { return Borrow(t.Context(), "x", ttl) },
+			func() error { return Return(t.Context(), "x") },
+			func() error { return want(ttl.Name, "80") })
+	})
+}
+
+// TestNeighbours wants room for more neighbours in the machine's first network
+// namespace, and nothing where it has room for more already, or elsewhere.
+func TestNeighbours(t *testing.T) {
+	t.Parallel()
+	inNetwork(t, func() error {
+		if s, err := Neighbours(); err != nil || len(s) > 0 {
+			return fmt.Errorf("not in the first namespace, and %v, %v", s, err)
+		}
+		return nil
+	})
+	s, err := Neighbours()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range s {
+		if value, err := Value(n.Name); err != nil || len(value) > len(n.Value) || n.Value != fmt.Sprint(MostNeighbours) {
+			t.Errorf("%v, and it is %s (%v)", n, value, err)
+		}
+	}
+}

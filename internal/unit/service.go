@@ -21,6 +21,7 @@ type Service struct {
 	Env         []string // KEY=VALUE
 	Dir         string   // absolute
 	User        string   // a name or number; "" is root
+	Whole       bool     // stopping the unit ends what the program has started, too
 	PAM         string   // of the service of pam(8) to open a session with; "" is none
 
 	// Stdin, Stdout and Stderr are passed on as they are. A terminal that is
@@ -76,6 +77,9 @@ func (s Service) properties() []property {
 	}
 	if s.User != "" {
 		set["User"] = s.User
+	}
+	if s.Whole {
+		set["KillMode"] = "control-group"
 	}
 	if s.PAM != "" { // the session ends with the program, and what is left in the unit's group
 		set["PAMName"], set["KillMode"] = s.PAM, "mixed"

@@ -118,8 +118,11 @@ func TestGuestManagers(t *testing.T) {
 	l.run("restart", "web")
 	l.in("web", "/usr/lib/systemd/systemd-networkd-wait-online --timeout=30")
 	l.has(l.in("web", "networkctl status eth0"), "00-berth-eth0.network", "configured")
-	is(l, "addresses under networkd", l.guestLinks("web"), before)
-	is(l, "routes under networkd", l.in("web", "ip route; ip -6 route show default"), routes)
+	for _, how := range []string{"", "systemctl restart systemd-networkd; /usr/lib/systemd/systemd-networkd-wait-online --timeout=30", "networkctl reload; networkctl reconfigure eth0; sleep 1; /usr/lib/systemd/systemd-networkd-wait-online --timeout=30"} {
+		l.in("web", how)
+		is(l, "addresses under networkd "+how, l.guestLinks("web"), before)
+		is(l, "routes under networkd "+how, l.in("web", "ip route; ip -6 route show default"), routes)
+	}
 	l.has(l.in("web", "readlink /etc/resolv.conf; cat /run/systemd/resolved.conf.d/10-berth.conf"), "stub-resolv.conf", "Domains=containers")
 }
 
@@ -139,7 +142,7 @@ func TestGuestManagersOfDebian(t *testing.T) {
 		for _, u := range units {
 			l.until(u+" runs", func() bool { return l.try("exec", name, "--", "systemctl", "is-active", "--quiet", u).code == 0 })
 		}
-		for _, how := range []string{"", "systemctl try-restart NetworkManager dhcpcd"} { // ifupdown would do as it is told, and take eth0 down
+		for _, how := range []string{"", "systemctl try-restart NetworkManager dhcpcd networking; sleep 3"} {
 			l.in(name, how)
 			what := fmt.Sprintf("%s %q", units, how)
 			if len(units) == 1 && units[0] == "NetworkManager" {

@@ -61,6 +61,16 @@ func TestNetworkLive(t *testing.T) {
 		m.host("nft " + ruin)
 		m.until("ports are back after "+ruin, back)
 	}
+	stop := "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0"
+	m.host(stop)
+	m.until("the kernel forwards again", back)
+	m.until("doctor sees that it does not", func() bool { // who has just set it waits a second
+		m.host(stop)
+		r := m.try("doctor")
+		return r.code == 1 && strings.Contains(r.out, "it has to be net.ipv4.ip_forward=1, net.ipv6.conf.all.forwarding=1")
+	})
+	m.until("the kernel forwards again", back)
+	m.has(m.out("doctor"), "forwarding: the kernel's settings are as guests that run need them", "connections: no guest has too many open")
 	// Nobody is told of this, but who still mends what was ruined before sees it too.
 	m.until("doctor sees that a port is gone", func() bool {
 		m.host("nft flush map inet " + instance + " all4")

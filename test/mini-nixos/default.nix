@@ -22,6 +22,20 @@ let
     [Install]
     WantedBy=multi-user.target
   '';
+  # One whose socket stays open while it is restarted, so that a client only waits.
+  doorSocket = ''
+    [Socket]
+    ListenStream=8081
+    [Install]
+    WantedBy=sockets.target
+  '';
+  door = version: ''
+    [Unit]
+    X-StopIfChanged=false
+    [Service]
+    ExecStart=${base}/bin/perl ${./scripts/door} ${version}
+  '';
+  common = version: { "web.service" = web version; "steady.service" = steady; "door.socket" = doorSocket; "door.service" = door version; };
   # A service that is the same in all generations.
   steady = ''
     [Service]
@@ -34,6 +48,14 @@ let
     Type=oneshot
     RemainAfterExit=yes
     ExecStart=${base}/bin/bash -c 'echo it cannot work >&2; exit 7'
+    [Install]
+    WantedBy=multi-user.target
+  '';
+  crash = ''
+    [Service]
+    ExecStart=${base}/bin/bash -c 'echo it ends >&2; exit 3'
+    Restart=always
+    RestartSec=1min
     [Install]
     WantedBy=multi-user.target
   '';
@@ -54,14 +76,15 @@ in
   inherit base;
   # A Nix for hosts that have none.
   nix = import ./base.nix { debs = nixDebs; name = "debian-nix"; };
-  one = system { version = "1"; units = { "web.service" = web "1"; "steady.service" = steady; }; };
+  one = system { version = "1"; units = common "1"; };
   two = system {
     version = "2";
-    units = { "web.service" = web "2"; "steady.service" = steady; "tick.service" = steady; };
+    units = common "2" // { "tick.service" = steady; };
     etc."motd" = "generation 2\n";
   };
-  failing = system { version = "3"; units = { "web.service" = web "3"; "steady.service" = steady; "broken.service" = broken; }; };
+  failing = system { version = "3"; units = common "3" // { "broken.service" = broken; }; };
   stuck = system { version = "4"; units = { "endless.service" = endless; }; };
+  crashing = system { version = "7"; units = common "7" // { "crash.service" = crash; }; };
   large = system { version = "5"; packages = builtins.genList package 1000; };
   spare = system { version = "6"; };
   # In no system: what a guest must not see.

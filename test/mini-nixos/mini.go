@@ -35,7 +35,7 @@ type Set struct {
 }
 
 // names are those of default.nix that are built.
-var names = [...]string{"one", "two", "failing", "stuck", "large", "spare", "secret", "nix", "base"}
+var names = [...]string{"one", "two", "failing", "stuck", "crashing", "large", "spare", "secret", "nix", "base"}
 
 // Unkept is not saved from garbage collection: a test may collect it.
 const Unkept = "spare"

@@ -52,7 +52,7 @@ func ask(t *testing.T, network, at, name string, qtype uint16) *dns.Msg {
 
 func exchange(t *testing.T, network, at string, m *dns.Msg) *dns.Msg {
 	t.Helper()
-	c := dns.Client{Net: network}
+	c := dns.Client{Net: network, Timeout: 2 * askLimit} // a machine may have much else to do
 	reply, _, err := c.ExchangeContext(t.Context(), m, netip.AddrPortFrom(addr(at), Port).String())
 	if err != nil {
 		t.Fatalf("%v: %v", m.Question, err)

@@ -109,6 +109,7 @@ func by(a netip.Addr, set string) string {
 
 func (b *builder) network(n Network) {
 	b.own(n.Bridge, n.Gateways, n.NAT)
+	b.add(inet, "bridges", b.name(n.Bridge))
 	if n.Isolated {
 		b.add(inet, "isolated", b.name(n.Bridge))
 	}
@@ -173,6 +174,7 @@ func (b *builder) port(l Link) {
 	b.add(bridge, "ports", name)
 	b.add(bridge, "loop", name, name)
 	b.add(bridge, "macs", name, l.MAC)
+	b.add(inet, "macs", b.name(l.Bridge), l.MAC)
 	for _, a := range l.sources() {
 		b.add(bridge, by(a, "source"), name, l.MAC, a.AsSlice())
 	}

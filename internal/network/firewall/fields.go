@@ -145,6 +145,12 @@ func toHost() match {
 		&expr.Cmp{Register: register, Data: native32(unix.RTN_LOCAL)}}
 }
 
+// toOne holds where the target is neither the host's nor that of many.
+func toOne() match {
+	return match{&expr.Fib{Register: register, ResultADDRTYPE: true, FlagDADDR: true},
+		&expr.Cmp{Register: register, Data: native32(unix.RTN_UNICAST)}}
+}
+
 func accept() match { return match{&expr.Verdict{Kind: expr.VerdictAccept}} }
 func drop() match   { return match{&expr.Verdict{Kind: expr.VerdictDrop}} }
 func leave() match  { return match{&expr.Verdict{Kind: expr.VerdictReturn}} }

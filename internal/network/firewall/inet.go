@@ -1,6 +1,8 @@
 package firewall
 
 import (
+	"slices"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -26,8 +28,8 @@ const (
 // inetChains see what passes the host: what guests send to it, to each other
 // over it, and to the world, and back. Where bridge-nf-call-iptables is set,
 // they see also what passes a bridge.
-func inetChains() []chain {
-	return append(guards(), append(translations(), filters()...)...)
+func inetChains(lists uint32) []chain {
+	return slices.Concat(guards(), floods(lists), translations(), filters())
 }
 
 // guards throw away what guests have no right to send, before anything else
@@ -124,10 +126,10 @@ func filters() []chain {
 			and(toOurs, proceed("inward")),
 		}},
 		{name: "between", rules: []match{
-			and(of("same", in(), out()), accept()),
+			and(of("same", in(), out()), proceed("arrive")),
 			and(of("isolated", in()), proceed("refuse")),
 			and(of("isolated", out()), proceed("refuse")),
-			accept(),
+			proceed("arrive"),
 		}},
 		{name: "outward", rules: []match{
 			and(of("nat", in()), invalid(), drop()), // it would leave with the guest's own address
@@ -138,6 +140,17 @@ func filters() []chain {
 			and(translated(), accept()),
 			and(of("nat", out()), invalid(), drop()),
 			and(of("nat", out()), proceed("refuse")),
+			proceed("arrive"),
+		}},
+		// Nobody is looked for who is not there: each would take a place among the
+		// neighbours that the host knows, which are all machines' and limited.
+		{name: "arrive", rules: []match{
+			and(answers(), accept()),
+			and(notOf("bridges", out()), accept()),
+			and(is4(), of("near4", out(), target4()), accept()),
+			and(is6(), of("near6", out(), target6()), accept()),
+			and(is6(), begins(target6(), 10, 0xfe, 0x80), accept()), // only shown here, as what passes a bridge
+			and(toOne(), proceed("refuse")),
 			accept(),
 		}},
 		{name: "input", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookInput, priority: nftables.ChainPriorityFilter, rules: []match{

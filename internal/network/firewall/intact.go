@@ -44,7 +44,7 @@ func (t Tables) Intact() (bool, error) {
 
 // ruled reports whether no chain lacks a rule, as after "nft flush table".
 func (t Tables) ruled() (bool, error) {
-	for family, chains := range map[nftables.TableFamily][]chain{inet: inetChains(), bridge: bridgeChains()} {
+	for family, chains := range map[nftables.TableFamily][]chain{inet: inetChains(0), bridge: bridgeChains()} {
 		have, err := t.countRules(family)
 		if err != nil {
 			return false, fmt.Errorf("count the rules of nftables: %w", err)
@@ -104,22 +104,35 @@ func (t Tables) filled(conn *nftables.Conn, wanted []element) (bool, error) {
 		by[e.place] = append(by[e.place], e)
 	}
 	for _, s := range sets() {
+		if s.dynamic {
+			continue
+		}
 		at := place{s.family, s.name}
 		have, err := t.content(conn, at)
 		if err != nil || len(difference(have, by[at])) > 0 {
 			return false, err
 		}
 		missing := difference(by[at], have)
-		if len(missing) == 0 {
-			continue
+		for range doublings {
+			if len(missing) == 0 {
+				break
+			}
+			if have, err = t.content(conn, at); err != nil {
+				return false, err
+			}
+			missing = difference(missing, have)
 		}
-		// While a set grows, which it may go on to do, reading misses some.
-		if have, err = t.content(conn, at); err != nil || len(difference(missing, have)) > 0 {
-			return false, err
+		if len(missing) > 0 {
+			return false, nil
 		}
 	}
 	return true, nil
 }
+
+// doublings are more than a set goes through while it grows to any size of use.
+// Each goes on beside what follows, and makes a reading that is under way when it
+// ends miss some elements.
+const doublings = 20
 
 // content are the elements of a set, in order.
 func (t Tables) content(conn *nftables.Conn, at place) ([]element, error) {

@@ -1,6 +1,8 @@
 package firewall
 
 import (
+	"time"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 )
@@ -8,7 +10,7 @@ import (
 // version is part of the name of the set "links". It tells tables of this berth
 // from those that another version has made with other chains: these are made
 // anew. TestVersion says when it has to change.
-const version = "38a11b2a"
+const version = "7949f9b8"
 
 // links holds every link that there are rules for, by bridge (or the
 // interface itself) and interface. The last one takes the tables with it.
@@ -26,7 +28,9 @@ type set struct {
 	data     []nftables.SetDatatype // of maps
 	interval bool
 	counter  bool
-	size     uint32 // the most elements; 0: any
+	dynamic  bool          // what is in it comes of packets
+	timeout  time.Duration // after which it goes again; 0: it depends
+	size     uint32        // the most elements; 0: any
 }
 
 // The families of the two tables.
@@ -46,6 +50,7 @@ func sets() []set {
 		// Bridges and links of berth's own, by what they may.
 		{family: inet, name: "ours", key: types{name}},
 		{family: inet, name: "nat", key: types{name}},
+		{family: inet, name: "bridges", key: types{name}},
 		{family: inet, name: "isolated", key: types{name}},
 		{family: inet, name: "dhcp", key: types{name}},
 		{family: inet, name: "same", key: types{name, name}},
@@ -77,6 +82,13 @@ func sets() []set {
 		{family: inet, name: "host6", key: types{ip6, protocol, service}},
 		{family: inet, name: "range4", key: types{ip4, protocol, service}, interval: true},
 		{family: inet, name: "range6", key: types{ip6, protocol, service}, interval: true},
+		// Guests on bridges, by the bridge; how many connections they have open, in
+		// lists; and who had too many.
+		{family: inet, name: "macs", key: types{name, mac}},
+		{family: inet, name: "opened-macs", key: types{mac, nftables.TypeMark}, dynamic: true, size: maxLists},
+		{family: inet, name: "opened-links", key: types{name, nftables.TypeMark}, dynamic: true, size: maxLists},
+		{family: inet, name: "full-macs", key: types{mac}, dynamic: true, size: maxLinks, timeout: fullFor},
+		{family: inet, name: "full-links", key: types{name}, dynamic: true, size: maxLinks, timeout: fullFor},
 		// What went through ports: direction, protocol, port, guest.
 		{family: inet, name: "count4", key: types{nftables.TypeCTDir, protocol, service, ip4}, counter: true},
 		{family: inet, name: "count6", key: types{nftables.TypeCTDir, protocol, service, ip6}, counter: true},
@@ -104,5 +116,6 @@ func (s set) nft(table *nftables.Table, id int) *nftables.Set {
 		KeyType: nftables.MustConcatSetType(s.key...), Concatenation: len(s.key) > 1,
 		IsMap: s.data != nil, DataType: nftables.MustConcatSetType(s.data...),
 		Interval: s.interval, Counter: s.counter, Size: s.size,
+		Dynamic: s.dynamic, HasTimeout: s.timeout > 0, Timeout: s.timeout,
 	}
 }

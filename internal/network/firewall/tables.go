@@ -172,8 +172,12 @@ func (t Tables) rebuild(conn *nftables.Conn) (empty bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	size, known, err := tableSize()
+	if err != nil {
+		return false, err
+	}
 	t.clear(conn)
-	if err := t.make(conn); err != nil {
+	if err := t.make(conn, lists(size)); err != nil {
 		return false, err
 	}
 	if err := t.write(conn.SetAddElements, elements); err != nil {
@@ -182,18 +186,24 @@ func (t Tables) rebuild(conn *nftables.Conn) (empty bool, err error) {
 	if err := conn.Flush(); err != nil {
 		return false, fmt.Errorf("make the tables %q of nftables: %w", t.Instance, err)
 	}
-	return false, nil
+	if !known { // the rules have made the kernel follow connections
+		if _, known, err = tableSize(); err == nil && known {
+			return t.rebuild(conn)
+		}
+	}
+	return false, err
 }
 
-// make makes the tables, with empty sets.
-func (t Tables) make(conn *nftables.Conn) error {
+// make makes the tables, with empty sets. The connections of a guest are counted
+// in so many lists.
+func (t Tables) make(conn *nftables.Conn, lists uint32) error {
 	tables := map[nftables.TableFamily]*nftables.Table{inet: conn.AddTable(t.table(inet)), bridge: conn.AddTable(t.table(bridge))}
 	for i, s := range sets() {
 		if err := conn.AddSet(s.nft(tables[s.family], i+1), nil); err != nil {
 			return fmt.Errorf("make the set %s: %w", s.name, err)
 		}
 	}
-	addChains(conn, tables[inet], inetChains())
+	addChains(conn, tables[inet], inetChains(lists))
 	addChains(conn, tables[bridge], bridgeChains())
 	return nil
 }

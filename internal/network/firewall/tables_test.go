@@ -29,7 +29,7 @@ func TestVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (Tables{Instance: "berth"}).make(conn); err != nil {
+	if err := (Tables{Instance: "berth"}).make(conn, 1); err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.Flush() // nobody answers
@@ -49,23 +49,31 @@ func (w *world) content() map[string][]string {
 			return
 		}
 		for _, s := range sets() {
-			var elements []nftables.SetElement
-			if elements, err = conn.GetSetElements(&nftables.Set{Table: w.table(s.family), Name: s.name}); err != nil {
+			if out[fmt.Sprintf("%d %s", s.family, s.name)], err = w.elements(conn, s); err != nil {
 				return
 			}
-			name := fmt.Sprintf("%d %s", s.family, s.name)
-			out[name] = []string{}
-			for _, e := range elements {
-				out[name] = append(out[name], fmt.Sprintf("%x-%x=%x", e.Key, e.KeyEnd, e.Val))
-			}
-			slices.Sort(out[name])
-			out[name] = slices.Compact(out[name]) // while a set grows, some are shown twice
 		}
 	})
 	if err != nil {
 		w.host.t.Fatal(err)
 	}
 	return out
+}
+
+// elements are those of a set, sorted: what two readings agree on, since one may
+// miss some while the set grows.
+func (w *world) elements(conn *nftables.Conn, s set) (out []string, err error) {
+	for before := []string{"not read"}; !slices.Equal(out, before); {
+		elements, err := w.Tables.content(conn, place{s.family, s.name})
+		if err != nil {
+			return nil, err
+		}
+		before, out = out, nil
+		for _, e := range elements {
+			out = append(out, fmt.Sprintf("%x-%x=%x", e.key, e.end, e.value))
+		}
+	}
+	return out, nil
 }
 
 // same wants the tables to have a content.

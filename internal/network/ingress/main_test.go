@@ -101,7 +101,7 @@ func serveAt(t *testing.T, s *Server, ports [2]int) *world {
 	go func() { errs <- s.Serve(plain) }()
 	go func() { errs <- s.ServeTLS(secure) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			t.Error(err)

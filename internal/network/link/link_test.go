@@ -189,6 +189,7 @@ func TestPair(t *testing.T) {
 	must(t, guest.Up("db"))
 	must(t, guest.SetGateway("db", netip.MustParseAddr("10.9.1.1")))
 	host.reaches("10.9.1.2")
+	host.run("until ip -6 addr show dev db scope link | grep -q fe80; do sleep 0.01; done") // which the kernel gives it some time after its carrier
 	host.reaches("fd00:9:1::2")
 	guest.reaches("10.9.1.1")
 	if err := guest.MakeVeth(Veth{Inner: "eth1", Outer: "db", Mark: Mark{Owner: "berth/web"}}, host.Namespace); err == nil {

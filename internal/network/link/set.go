@@ -130,6 +130,39 @@ func (n *Namespace) SetRoute(name string, to netip.Prefix) error {
 	return n.route(name, netlink.Route{Dst: ipNet(to.Masked()), Scope: scope}, fmt.Sprintf("to %v", to))
 }
 
+// SetNeighbour says at which hardware address an address on the interface is, for
+// good: nobody has to ask there. The kernel's table of those that it has asked
+// for is the whole machine's, so that one namespace can fill it for all.
+func (n *Namespace) SetNeighbour(name string, a netip.Addr, at net.HardwareAddr) error {
+	return n.neighbour(name, a, at, n.handle.NeighSet)
+}
+
+// RemoveNeighbour takes back what SetNeighbour said. Nothing of it may be there,
+// nor the interface.
+func (n *Namespace) RemoveNeighbour(name string, a netip.Addr) error {
+	err := n.neighbour(name, a, nil, n.handle.NeighDel)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, unix.ENOENT) || noIPv6(err) {
+		return nil
+	}
+	return err
+}
+
+func (n *Namespace) neighbour(name string, a netip.Addr, at net.HardwareAddr, do func(*netlink.Neigh) error) error {
+	l, err := n.find(name)
+	if err != nil {
+		return err
+	}
+	family := unix.AF_INET
+	if a.Is6() {
+		family = unix.AF_INET6
+	}
+	err = do(&netlink.Neigh{LinkIndex: l.Attrs().Index, Family: family, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: at})
+	if err != nil {
+		return fmt.Errorf("the neighbour %v of %s: %w", a, name, err)
+	}
+	return nil
+}
+
 func (n *Namespace) route(name string, r netlink.Route, what string) error {
 	l, err := n.find(name)
 	if err != nil {

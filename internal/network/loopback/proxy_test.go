@@ -61,12 +61,12 @@ func serveTCP(t *testing.T, port uint16, f func(*net.TCPConn)) {
 
 func dial(t *testing.T, network string, port uint16) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout(network, fmt.Sprintf("[::1]:%d", port), 5*time.Second)
+	c, err := net.DialTimeout(network, fmt.Sprintf("[::1]:%d", port), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -182,7 +182,7 @@ func (l *lab) process(t *testing.T) Status {
 // awaitEnd waits until nothing is left of the process, which has no leases.
 func (l *lab) awaitEnd(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	lock, err := state.AwaitLock(ctx, lockFile(l.paths))
 	if err != nil {

@@ -3,6 +3,7 @@ package names
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -70,6 +71,11 @@ func serveLocked(ctx context.Context, o Options, ready func()) (err error) {
 		return err
 	}
 	go s.mend(watching, gone)
+	lapsed := make(chan struct{}, 1)
+	if err := watchForwarding(watching, lapsed); err != nil {
+		return err
+	}
+	go s.renew(watching, lapsed)
 	for {
 		more, again := s.sync()
 		if !more {
@@ -112,6 +118,32 @@ func (s *server) mend(ctx context.Context, gone <-chan struct{}) {
 		}
 		select {
 		case <-gone:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// renew has the kernel forward again whenever somebody makes it cease to, as
+// "sysctl --system" may, until ctx ends. Somebody who does so without end gets
+// his way for most of the time.
+func (s *server) renew(ctx context.Context, lapsed <-chan struct{}) {
+	for {
+		renewed, err := network.Renew(ctx, s.Paths)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.Log.Error("look at the settings of the kernel", "err", err)
+		case len(renewed) > 0:
+			s.Log.Warn("somebody has changed settings of the kernel that guests need: they are set again", "set", fmt.Sprint(renewed))
+			select {
+			case <-time.After(retry):
+			case <-ctx.Done():
+			}
+		}
+		select {
+		case <-lapsed:
 		case <-ctx.Done():
 			return
 		}

@@ -52,6 +52,13 @@ func watchRules(ctx context.Context, changed chan<- struct{}) error {
 	return watchKernel(ctx, unix.NETLINK_NETFILTER, 1<<(unix.NFNLGRP_NFTABLES-1), func(kind uint16) bool { return kind == table || kind == rule }, changed)
 }
 
+// watchForwarding does the same for interfaces that begin or cease to forward,
+// among other settings of them; see rtnetlink(7).
+func watchForwarding(ctx context.Context, changed chan<- struct{}) error {
+	const groups = 1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_IPV6_NETCONF-1)
+	return watchKernel(ctx, unix.NETLINK_ROUTE, groups, func(uint16) bool { return true }, changed)
+}
+
 // watchKernel sends a word to changed for messages of those kinds to groups of
 // netlink(7).
 func watchKernel(ctx context.Context, protocol int, groups uint32, matters func(kind uint16) bool, changed chan<- struct{}) error {

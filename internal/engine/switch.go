@@ -1,0 +1,256 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/launch"
+	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
+	"github.com/berth-containers/berth/internal/unit"
+)
+
+// switchInPlace has the running guest of rec change its system to that of
+// next, and makes that the container's record once it is healthy with it.
+func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Record) error {
+	obs, err := e.supervisor.Observe(rec.Name)
+	if err != nil {
+		return err
+	}
+	if obs.State != container.Running {
+		return &container.Error{Err: fmt.Errorf("it is %s by now", obs.State), Hint: "run the command again to see the new plan"}
+	}
+	before, err := e.departure(rec)
+	if err != nil {
+		return err
+	}
+	if before.Generation != rec.Generation { // so that the record tells whether the guest has arrived
+		if err := e.writeChosen(ctx, before); err != nil {
+			return err
+		}
+	}
+	t := &state.Transition{Before: before, After: next, Leader: obs.Leader, Started: obs.Started, Unit: unit.NewName()}
+	units, err := e.guestUnits(ctx, rec.Name)
+	if err != nil {
+		return err
+	}
+	t.Failed = units.failed
+	if err := e.Paths.WriteTransition(*t); err != nil {
+		return err
+	}
+	if err := e.show(t); err != nil {
+		return errors.Join(err, state.RemoveFile(e.Paths.Transition(rec.Name)))
+	}
+	limit, cancel := healthWindow(ctx, next.Spec)
+	defer cancel()
+	e.tell(rec.Name, "switches to generation %d", next.Generation)
+	trouble := e.switchTo(limit, t, next.System)
+	if trouble == nil || errors.As(trouble, new(*exitError)) {
+		trouble = e.awaitHealth(limit, t, trouble)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return &container.Error{Err: fmt.Errorf("interrupted: %w", context.Cause(ctx)), Hint: "the next command about it brings the update to its end"}
+	case trouble == nil:
+		return e.arrive(ctx, t, "")
+	case w.NoRollback:
+		e.report(ctx, t)
+		return errors.Join(kept(t, trouble.Error()), e.arrive(ctx, t, trouble.Error()))
+	}
+	t.Back = trouble.Error()
+	e.report(ctx, t)
+	if err := e.switchBack(ctx, t); err != nil {
+		return err
+	}
+	return undone(t)
+}
+
+// show has the guest see what its new system consists of.
+func (e *Engine) show(t *state.Transition) error {
+	l, err := e.launched(t.Before.Name)
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		return guest.ErrEnded
+	}
+	g, err := guest.Open(t.Leader, t.Started, e.cgroups)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	if err := launch.ShowSystem(e.Paths, l, t.After.System, t.Leader, g.Root()); err != nil {
+		return err
+	}
+	if !slices.Contains(l.Shown, t.After.System) {
+		l.Shown = append(l.Shown, t.After.System)
+	}
+	return state.WriteLaunched(e.Paths.Run(l.Name), *l)
+}
+
+// Exit codes of a switch that are more than a word: NixOS' own for parts of the
+// activation that failed, and for units, and one of ours for a switch that took
+// too long.
+const (
+	codeActivation = 2
+	codeUnits      = 4
+	codeLate       = -1
+)
+
+// exitError is that a switch-to-configuration has ended with an exit code.
+type exitError struct{ code int }
+
+// Error says what the code means; see NixOS' switch-to-configuration.
+func (e *exitError) Error() string {
+	meaning := map[int]string{
+		1: "it did not begin", codeActivation: "the activation failed in parts", 3: "systemd did not reload its units", codeUnits: "units failed",
+		100: "it needs a restart, since its init is another one",
+	}[e.code]
+	if e.code == codeLate {
+		return "the switch had not ended in time"
+	}
+	if meaning == "" {
+		return fmt.Sprintf("the switch ended with %d", e.code)
+	}
+	return fmt.Sprintf("the switch ended with %d: %s", e.code, meaning)
+}
+
+// switchTo runs the switch-to-configuration of a system in the guest, in a unit
+// that goes on when this process ends: a guest that is half switched is of no
+// use. The error is an *exitError where it has ended badly.
+func (e *Engine) switchTo(ctx context.Context, t *state.Transition, system container.StorePath) error {
+	n := t.Before.Name
+	log := filepath.Join(e.Paths.Container(n), "switch.log")
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	stop, err := follow(log, func(line string) { e.tell(n, "%s", line) })
+	if err != nil {
+		return err
+	}
+	defer stop()
+	g, err := guest.Open(t.Leader, t.Started, e.cgroups)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	code, err := g.Exec(ctx, guest.Command{
+		Args: []string{string(system) + "/bin/switch-to-configuration", "test"}, Way: guest.ByUnit, Unit: t.Unit, Dir: "/",
+		Stdin: null, Stdout: out, Stderr: out,
+	})
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		e.ask(context.WithoutCancel(ctx), n, "systemctl", "stop", t.Unit)
+		return &exitError{codeLate}
+	case err != nil && !errors.Is(err, unit.ErrUnsure):
+		return err
+	case code != 0:
+		return &exitError{code}
+	}
+	return nil
+}
+
+// backLimit is how long the way back to a system may take that the guest had
+// before: there is no other one.
+const backLimit = 5 * time.Minute
+
+// switchBack has the guest change back to the system that it had.
+func (e *Engine) switchBack(ctx context.Context, t *state.Transition) error {
+	t.Unit = unit.NewName()
+	if err := e.Paths.WriteTransition(*t); err != nil {
+		return err
+	}
+	n := t.Before.Name
+	e.tell(n, "switches back to generation %d: %s", t.Before.Generation, t.Back)
+	limit, cancel := context.WithTimeout(ctx, max(backLimit, windowOf(t.Before.Spec)))
+	defer cancel()
+	trouble := e.switchTo(limit, t, t.Before.System)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if trouble == nil || errors.As(trouble, new(*exitError)) {
+		trouble = e.awaitHealth(limit, t, trouble)
+	}
+	if trouble != nil {
+		e.tell(n, "generation %d is not healthy either: %v", t.Before.Generation, trouble)
+	}
+	return e.returned(t)
+}
+
+// mendSwitch brings an interrupted switch to its end. Where the guest has come
+// to its new system all went well so far: the rest of the health window is over.
+func (e *Engine) mendSwitch(ctx context.Context, t *state.Transition, rec *state.Record) error {
+	obs, err := e.supervisor.Observe(rec.Name)
+	if err != nil {
+		return err
+	}
+	if obs.State != container.Running || obs.Leader != t.Leader || obs.Started != t.Started {
+		return e.endTransition(rec) // it has started anew, with its record
+	}
+	if rec.Generation == t.After.Generation {
+		return e.arrive(ctx, t, "")
+	}
+	limit, cancel := healthWindow(ctx, t.After.Spec)
+	defer cancel()
+	system, err := e.endSwitch(limit, t, obs)
+	var exit *exitError
+	switch {
+	case err != nil && !errors.As(err, &exit):
+		return err
+	case t.Back == "" && err == nil && system == t.After.System:
+		return e.arrive(ctx, t, "")
+	case t.Back == "" && err == nil && system == t.Before.System: // it was never begun
+		return e.returned(t)
+	case t.Back == "":
+		t.Back = "the update was interrupted"
+		if err != nil {
+			t.Back += ", and " + err.Error()
+		}
+	}
+	return e.switchBack(ctx, t)
+}
+
+// endSwitch waits for the end of a switch that was begun, and returns the
+// system that the guest has then, or "" where that is none of the two.
+func (e *Engine) endSwitch(ctx context.Context, t *state.Transition, obs supervise.Observation) (container.StorePath, error) {
+	g, err := guest.Open(obs.Leader, obs.Started, e.cgroups)
+	if err != nil {
+		return "", err
+	}
+	defer g.Close()
+	code, err := g.Attend(ctx, t.Unit)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		e.ask(context.WithoutCancel(ctx), t.Before.Name, "systemctl", "stop", t.Unit)
+		return "", &exitError{codeLate}
+	case err != nil:
+		return "", err
+	case code != 0:
+		return "", &exitError{code}
+	}
+	link, err := g.Readlink("run/current-system")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	for _, s := range []container.StorePath{t.Before.System, t.After.System} {
+		if link == string(s) {
+			return s, nil
+		}
+	}
+	return "", err
+}

@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/plan"
+	"github.com/berth-containers/berth/internal/state"
+)
+
+// A running guest goes from one generation to another in a state.Transition.
+// The record in the container's directory is what counts at every moment: it is
+// replaced once on the way there, and with a restart once more on the way back.
+// In place that is after the guest has changed and is healthy, and with a
+// restart before the guest is stopped. What a killed command did not come to do,
+// mend does.
+
+// tell says something about a container for people, while work goes on.
+func (e *Engine) tell(n container.Name, format string, args ...any) {
+	e.Events.Send(container.Event{Subject: string(n), Line: fmt.Sprintf(format, args...)})
+}
+
+// arrive ends a transition at its destination. failed is why the guest is not
+// healthy there, or empty.
+func (e *Engine) arrive(ctx context.Context, t *state.Transition, failed string) error {
+	if err := e.writeChosen(ctx, t.After); err != nil {
+		return err
+	}
+	if !t.Restart {
+		if err := e.noteSwitched(&t.After); err != nil {
+			return err
+		}
+	}
+	if t.After.Generation != t.Before.Generation || failed == "" {
+		if err := e.judged(&t.After, failed); err != nil {
+			return err
+		}
+	}
+	return e.endTransition(&t.After)
+}
+
+// noteSwitched keeps that a running guest has rec now.
+func (e *Engine) noteSwitched(rec *state.Record) error {
+	l, err := e.launched(rec.Name)
+	if l == nil {
+		return err
+	}
+	if !slices.Contains(l.Shown, l.System) {
+		l.Shown = append(l.Shown, l.System)
+	}
+	l.Record = *rec
+	return state.WriteLaunched(e.Paths.Run(rec.Name), *l)
+}
+
+// departure is the record to come back to: that of the container, or where its
+// guest has not got all of that, what the guest was started with.
+func (e *Engine) departure(rec state.Record) (state.Record, error) {
+	o, _, err := e.observed(rec.Name)
+	if err != nil || o == nil || len(plan.Pending(*o)) == 0 {
+		return rec, err
+	}
+	l, err := e.launched(rec.Name)
+	if l == nil {
+		return rec, err
+	}
+	rec.Spec, rec.System, rec.Digest, rec.Generation, rec.Links = l.Spec, l.System, l.Digest, l.Generation, l.Links
+	return rec, nil
+}
+
+// returned ends a transition at its beginning.
+func (e *Engine) returned(t *state.Transition) error {
+	if t.After.Generation != t.Before.Generation {
+		if err := e.judged(&t.After, cmp.Or(t.Back, "the update was interrupted")); err != nil {
+			return err
+		}
+	}
+	return e.endTransition(&t.Before)
+}
+
+// endTransition forgets the transition of a container, which has rec now.
+func (e *Engine) endTransition(rec *state.Record) error {
+	if err := state.RemoveFile(e.Paths.Transition(rec.Name)); err != nil {
+		return err
+	}
+	return e.prune(rec)
+}
+
+// undone is the error for an update that was undone.
+func undone(t *state.Transition) error {
+	outcome := fmt.Sprintf("it has generation %d again, not %d", t.Before.Generation, t.After.Generation)
+	if t.Before.Generation == t.After.Generation {
+		outcome = "it is as it was again"
+	}
+	return &container.Error{
+		Subject: string(t.Before.Name), Code: container.CodeNotReady,
+		Err:  fmt.Errorf("%w: %s: %s", errUnhealthy, t.Back, outcome),
+		Hint: fmt.Sprintf("with --no-rollback it stays as it is for a look; berth logs %s shows what was said", t.Before.Name),
+	}
+}
+
+// kept is the error for an update that was not undone although the guest is
+// not healthy.
+func kept(t *state.Transition, trouble string) error {
+	return &container.Error{
+		Subject: string(t.Before.Name), Code: container.CodeNotReady,
+		Err:  fmt.Errorf("%w: %s: it stays at generation %d", errUnhealthy, trouble, t.After.Generation),
+		Hint: fmt.Sprintf("berth rollback %s takes it back to generation %d", t.Before.Name, t.Before.Generation),
+	}
+}
+
+var errUnhealthy = errors.New("unhealthy after its update")
+
+// mendIdle mends a container that no other command works on.
+func (e *Engine) mendIdle(ctx context.Context, n container.Name) error {
+	if t, err := e.Paths.ReadTransition(n); t == nil {
+		return err
+	}
+	_, err := e.unlessLocked(e.Paths.Lock(n), func() error { return e.mend(ctx, n) })
+	return err
+}
+
+// mend brings to an end what a killed command has begun: the guest is where its
+// record says then, and that is told. The container's lock is held.
+func (e *Engine) mend(ctx context.Context, n container.Name) error {
+	t, err := e.Paths.ReadTransition(n)
+	if t == nil {
+		return err
+	}
+	rec, err := e.record(n)
+	if errors.Is(err, container.ErrNotFound) {
+		return state.RemoveFile(e.Paths.Transition(n))
+	} else if err != nil {
+		return err
+	}
+	if t.Restart {
+		err = e.mendRestart(ctx, t, rec)
+	} else {
+		err = e.mendSwitch(ctx, t, rec)
+	}
+	if err != nil {
+		return fmt.Errorf("end an interrupted update: %w", err)
+	}
+	if rec, err = e.record(n); err != nil {
+		return err
+	}
+	e.tell(n, "an update from generation %d to %d was interrupted: it has generation %d now", t.Before.Generation, t.After.Generation, rec.Generation)
+	return nil
+}
+
+// mendRestart goes on with a restart.
+func (e *Engine) mendRestart(ctx context.Context, t *state.Transition, rec *state.Record) error {
+	if t.Back != "" {
+		return e.restartBack(ctx, t)
+	}
+	if rec.Generation != t.After.Generation || len(plan.Diff(rec.Spec, t.After.Spec)) > 0 { // nothing has happened
+		return e.returned(t)
+	}
+	bring := e.restart
+	if ok, err := e.startedWith(rec); err != nil {
+		return err
+	} else if ok {
+		bring = e.bringUp
+	}
+	if trouble := bring(ctx, rec.Name); trouble != nil {
+		t.Back = trouble.Error()
+		return e.restartBack(ctx, t)
+	}
+	return e.arrive(ctx, t, "")
+}
+
+// abandon ends the transition of a container that has been stopped: it starts
+// with what its record says.
+func (e *Engine) abandon(ctx context.Context, n container.Name) error {
+	t, err := e.Paths.ReadTransition(n)
+	if t == nil {
+		return err
+	}
+	if t.Restart && t.Back != "" {
+		if err := e.writeChosen(ctx, t.Before); err != nil {
+			return err
+		}
+	}
+	rec, err := e.record(n)
+	if err != nil {
+		return err
+	}
+	e.tell(n, "an update from generation %d to %d was interrupted: it starts with generation %d", t.Before.Generation, t.After.Generation, rec.Generation)
+	return e.endTransition(rec)
+}
+
+// newlyFailed are units that had not failed before.
+func newlyFailed(now, before []string) []string {
+	return slices.DeleteFunc(slices.Clone(now), func(u string) bool { return slices.Contains(before, u) })
+}
