@@ -90,7 +90,7 @@ func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, agreed con
 			return err
 		}
 		started = s.Start || s.Restart
-		return e.carryOut(ctx, w, c, s)
+		return errors.Join(e.carryOut(ctx, w, c, s), e.keepProfile(c.Name))
 	})
 	if err != nil || !started {
 		return err

@@ -220,10 +220,30 @@ func (x Nixos) take(ctx context.Context, place nixos.Place, system container.Sto
 	if alive {
 		tell(reloading)
 	}
-	if err := x.e.Apply(ctx, w, p); err != nil {
+	return x.e.Apply(ctx, w, p)
+}
+
+// keepProfile makes what a container of nixos-container boots the current
+// generation of its profile, whose lock is held: it may have gone back to
+// another system.
+func (e *Engine) keepProfile(n container.Name) error {
+	rec, err := e.record(n)
+	if errors.Is(err, container.ErrNotFound) {
+		return nil
+	} else if err != nil {
 		return err
 	}
-	return place.SetSystem(system)
+	place, ok := e.nixosPlace(rec)
+	if !ok || rec.System == "" {
+		return nil
+	}
+	all, err := place.Read()
+	if errors.Is(err, fs.ErrNotExist) || conf.Get(all, conf.SystemPath) != "" { // it is being made, or says it itself
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return place.SetSystem(rec.System)
 }
 
 // wishWith is what is wanted of a container with another system. What its file

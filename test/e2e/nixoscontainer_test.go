@@ -294,7 +294,13 @@ func TestNixosContainerBuilt(t *testing.T) {
 	d.has(d.says(1, "", "update", "flake").err, "broken.service")
 	from("flake", "other second")
 	is(t, "boot after an update that was taken back", d.bootID("flake"), boot)
-	is(t, "generations", d.host("ls "+d.path("nix/var/nix/profiles/per-container/flake")), "system\nsystem-1-link\nsystem-2-link\nsystem-3-link")
+	d.run("rollback", "flake", "--yes")
+	from("flake", "second")
+	d.says(0, "", "restart", "flake") // follows the profile, which has gone back too
+	from("flake", "second")
+	d.run("update", "flake", "--yes") // and that is all there is
+	from("flake", "second")
+	is(t, "generations", d.host("ls "+d.path("nix/var/nix/profiles/per-container/flake")), "system\nsystem-1-link\nsystem-2-link\nsystem-3-link\nsystem-4-link")
 	d.says(0, "", "stop", "flake")
 	d.host("cd " + d.path("nix/var/nix/profiles/per-container/flake") + "; ln -sfn system-1-link system") // nix-env --rollback
 	d.says(0, "", "start", "flake")
