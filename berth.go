@@ -10,6 +10,7 @@ import (
 	"github.com/berth-containers/berth/internal/engine"
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/image"
+	"github.com/berth-containers/berth/internal/nix/build"
 	"github.com/berth-containers/berth/internal/nix/store"
 	"github.com/berth-containers/berth/internal/nix/transport"
 	"github.com/berth-containers/berth/internal/plan"
@@ -56,10 +57,18 @@ type (
 	PushOptions = engine.PushOptions
 	// Pushed is what PushStore wrote.
 	Pushed = transport.Pushed
+	// NixFlag is a flag that the host's Nix gets as it is.
+	NixFlag = build.Flag
 	// StorePath is a path in berth's own store of Nix.
 	StorePath = engine.StoreStatus
 	// Collected is what CollectStore removed.
 	Collected = store.Collected
+	// Nixos works on containers as nixos-container(8) does.
+	Nixos = engine.Nixos
+	// NixosOptions say what container Nixos.Create makes.
+	NixosOptions = engine.NixosOptions
+	// NixosSource is what Nixos.Create and Update build a system from.
+	NixosSource = engine.NixosSource
 )
 
 // The ways into a guest.
@@ -85,6 +94,12 @@ func Open(o Options) (*Host, error) {
 	}
 	return &Host{e}, nil
 }
+
+// Close gives up what Plan has had built and Apply has not put to use.
+func (h *Host) Close() { h.engine.Close() }
+
+// NixFlags are the flags that Wish.NixFlags may have.
+func NixFlags() []NixFlag { return build.PassedOn() }
 
 // Select are the names of the containers that s chooses, sorted.
 func (h *Host) Select(s Selection) ([]container.Name, error) { return h.engine.Select(s) }
@@ -276,3 +291,9 @@ func (h *Host) RemoveStoreName(name string) error { return h.engine.RemoveStoreN
 func (h *Host) CollectStore(ctx context.Context) (Collected, error) {
 	return h.engine.CollectStore(ctx)
 }
+
+// Nixos gives the containers that nixos-container(8) made, or would have.
+func (h *Host) Nixos() Nixos { return h.engine.Nixos() }
+
+// ParseNixosName returns s as a name if nixos-container takes it.
+func ParseNixosName(s string) (container.Name, error) { return engine.ParseNixosName(s) }

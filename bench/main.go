@@ -104,6 +104,7 @@ func measurements() []measurement {
 		{"start+stop", "embedded", measureStart},
 		{"create", "embedded", measureCreate},
 		{"exec", "embedded", measureExec},
+		{"nixos-container", "embedded", measureNixosContainer},
 		{"ls+memory+hundred", "embedded", measureHundred},
 		{"fleet", "embedded", measureFleet},
 		{"setup", "embedded", measureSetup},

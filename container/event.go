@@ -7,6 +7,7 @@ type Event struct {
 	Phase   string // such as "unpacking"
 	Done    int64  // bytes so far
 	Total   int64  // bytes in all; 0 where that is not known
+	Detail  string // more about the phase, which may change often; may be empty
 	Ended   bool   // the phase is over
 	// Line is, where it is set, one line of what a program of the guest writes:
 	// plain text. The event is about nothing else then.

@@ -16,6 +16,9 @@ type Spec struct {
 	Config     string   `json:"config,omitempty"`
 	ConfigFile string   `json:"configFile,omitempty"`
 	System     string   `json:"system,omitempty"`
+	// Nixpkgs or NixOSPath is where config and configFile find NixOS.
+	Nixpkgs   string `json:"nixpkgs,omitempty"`
+	NixOSPath string `json:"nixosPath,omitempty"`
 	// StoreAccess is of a guest with a system.
 	StoreAccess StoreAccess `json:"storeAccess,omitempty"`
 

@@ -1,6 +1,9 @@
 package container
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // State is what a container is doing.
 type State string
@@ -62,6 +65,9 @@ type Owner string
 
 // OwnerCLI owns the containers that commands made.
 const OwnerCLI Owner = "cli"
+
+// File is the path of the declaration; false for an owner that is none.
+func (o Owner) File() (string, bool) { return strings.CutPrefix(string(o), "file:") }
 
 // OwnerFile is the owner of the containers of the declaration at path.
 func OwnerFile(path string) Owner { return Owner("file:" + path) }

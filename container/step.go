@@ -50,6 +50,10 @@ type Step struct {
 	Restart bool     `json:"restart,omitempty"` // the running guest is stopped first
 	Switch  bool     `json:"switch,omitempty"`  // the running guest changes its system in place
 	Why     string   `json:"why,omitempty"`
+	// System is the NixOS system that the guest is to boot, where one is wanted,
+	// and Flake the flake that it comes from, as Nix has locked it.
+	System StorePath `json:"system,omitempty"`
+	Flake  string    `json:"flake,omitempty"`
 	// Notes are what the owner should know about the container as it is wanted.
 	Notes []string `json:"notes,omitempty"`
 	// Packages are the changes from one NixOS system to another.

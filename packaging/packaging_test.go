@@ -51,7 +51,7 @@ func TestRecipe(t *testing.T) {
 	}
 	sources := []string{}
 	for _, c := range r.Contents {
-		if c.Src != "" && !strings.HasPrefix(c.Src, "/stage/") {
+		if c.Src != "" && c.Type != "symlink" && !strings.HasPrefix(c.Src, "/stage/") {
 			sources = append(sources, c.Src)
 		}
 	}

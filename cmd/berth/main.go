@@ -48,5 +48,9 @@ func run(becomes bool) int {
 		<-ends
 		stop()
 	}()
-	return cli.Main(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	command := cli.Main
+	if cli.IsNixosContainer(os.Args[0]) {
+		command = cli.NixosContainer
+	}
+	return command(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 }

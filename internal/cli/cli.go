@@ -26,15 +26,21 @@ type Streams struct{ In, Out, Err *os.File }
 // app is what the verbs share.
 type app struct {
 	Streams
-	root string // --root
-	json bool   // --json
-	yes  bool   // --yes
-	code int    // the exit code, where it is a program's own
+	program string // its name in messages
+	root    string // --root
+	json    bool   // --json
+	yes     bool   // --yes
+	code    int    // the exit code, where it is a program's own
+
+	nixFlags []string      // for the host's Nix
+	hosts    []*berth.Host // that are open
 }
 
 // Main runs the command line and returns its exit code.
 func Main(ctx context.Context, args []string, s Streams) int {
-	a := &app{Streams: s}
+	a := &app{Streams: s, program: "berth"}
+	defer a.close()
+	args = joinPairs(args)
 	root := a.command(args)
 	if c, _, err := root.Find(args); err != nil || c == root {
 		root = a.command(nil)
@@ -110,7 +116,7 @@ func all() map[string]verbs {
 		groupRun: {"start": (*app).startCmd, "stop": (*app).stopCmd, "restart": (*app).restartCmd, "terminate": (*app).terminateCmd, "pause": (*app).pauseCmd,
 			"resume": (*app).resumeCmd, "ls": (*app).lsCmd, "status": (*app).statusCmd, "wait": (*app).waitCmd, "why": (*app).whyCmd, "port": (*app).portCmd},
 		groupInside: {"exec": (*app).execCmd, "shell": (*app).shellCmd, "login": (*app).loginCmd, "logs": (*app).logsCmd, "cp": (*app).cpCmd},
-		groupHost: {"image": (*app).imageCmd, "nix": (*app).nixCmd, "network": (*app).networkCmd, "ingress": (*app).ingressCmd, "doctor": (*app).doctorCmd,
+		groupHost: {"adopt": (*app).adoptCmd, "image": (*app).imageCmd, "nix": (*app).nixCmd, "network": (*app).networkCmd, "ingress": (*app).ingressCmd, "doctor": (*app).doctorCmd,
 			"explain": (*app).explainCmd, "install": (*app).installCmd, "uninstall": (*app).uninstallCmd, "schema": (*app).schemaCmd, "version": (*app).versionCmd},
 		"": {"shim": (*app).shimCmd, "run": (*app).runCmd, "attach": (*app).attachCmd, "settle": (*app).settleCmd, "halt": (*app).haltCmd, "names": (*app).namesCmd,
 			"check": (*app).checkCmd, "pack": (*app).packCmd, "unpack": (*app).unpackCmd},
@@ -155,11 +161,26 @@ func (a *app) open() (*berth.Host, error) {
 	if os.Geteuid() != 0 {
 		return nil, &container.Error{Err: errors.New("this needs root"), Hint: "run it with sudo"}
 	}
+	return a.look()
+}
+
+// look is the host for commands that anybody may run.
+func (a *app) look() (*berth.Host, error) {
 	root, err := a.rootDir()
 	if err != nil {
 		return nil, err
 	}
-	return berth.Open(berth.Options{Root: root, Events: newProgress(a.Err).event})
+	h, err := berth.Open(berth.Options{Root: root, Events: newProgress(a.Err).event})
+	if err == nil {
+		a.hosts = append(a.hosts, h)
+	}
+	return h, err
+}
+
+func (a *app) close() {
+	for _, h := range a.hosts {
+		h.Close()
+	}
 }
 
 // jsonFlag gives a verb that answers the flag --json.

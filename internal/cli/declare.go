@@ -46,7 +46,7 @@ func (a *app) wish(h *berth.Host, s sources) (berth.Wish, error) {
 	if err != nil {
 		return berth.Wish{}, err
 	}
-	w := s.how.on(berth.Wish{Adopt: s.adopt})
+	w := s.how.on(berth.Wish{Adopt: s.adopt, NixFlags: a.nixFlags})
 	for _, d := range all {
 		if s.prune || s.release {
 			w.Prune = append(w.Prune, d.Owner)
@@ -103,7 +103,7 @@ func (a *app) planCmd() *cobra.Command {
 		},
 	})
 	s.flags(c)
-	return c
+	return a.passFlags(c)
 }
 
 func (a *app) applyCmd() *cobra.Command {
@@ -115,7 +115,7 @@ func (a *app) applyCmd() *cobra.Command {
 	s.flags(c)
 	c.Flags().BoolVar(&s.release, "release", false, "stop containers of these declarations that they no longer name, and keep their data; they are of the command line then")
 	c.MarkFlagsMutuallyExclusive("prune", "release")
-	return c
+	return a.passFlags(c)
 }
 
 func (a *app) upCmd() *cobra.Command {
@@ -131,7 +131,7 @@ func (a *app) upCmd() *cobra.Command {
 		},
 	})
 	s.wishFlags(c)
-	return c
+	return a.passFlags(c)
 }
 
 // here is the declaration of the working directory.

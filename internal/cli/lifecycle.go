@@ -59,10 +59,7 @@ func (a *app) autostart(ctx context.Context, args []string) error {
 		return err
 	}
 	names, err := h.Autostart(ctx)
-	if err != nil {
-		return err
-	}
-	return a.start(ctx, h, names)
+	return errors.Join(err, a.start(ctx, h, names)) // one that cannot be read keeps no other from starting
 }
 
 // timeoutFlag is for verbs that shut guests down.

@@ -16,7 +16,7 @@ import (
 // hints.
 func (a *app) printError(err error) {
 	for _, e := range leaves(err) {
-		fmt.Fprintf(a.Err, "berth: %v\n", e)
+		fmt.Fprintf(a.Err, "%s: %v\n", a.program, e)
 		var known *container.Error
 		if errors.As(e, &known) && known.Hint != "" {
 			fmt.Fprintf(a.Err, "hint: %s\n", known.Hint)

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/berth-containers/berth/container"
 )
 
@@ -46,7 +48,7 @@ func (p *progress) event(e container.Event) {
 		delete(p.phase, e.Subject)
 	case p.terminal && (changed || time.Since(p.shown[e.Subject]) > often):
 		p.shown[e.Subject], p.open = time.Now(), true
-		fmt.Fprintf(p.out, "\r\x1b[K%s", progressLine(e))
+		fmt.Fprintf(p.out, "\r\x1b[K%s", clip(progressLine(e), p.width()))
 	case !p.terminal && changed && !e.Ended:
 		fmt.Fprintf(p.out, "%s: %s\n", e.Subject, e.Phase)
 	}
@@ -61,9 +63,27 @@ func (p *progress) line(e container.Event) {
 	fmt.Fprintf(p.out, "%s: %s\n", e.Subject, e.Line)
 }
 
+// width is how many columns the terminal has.
+func (p *progress) width() int {
+	if w, _, err := term.GetSize(int(p.out.Fd())); err == nil && w > 0 {
+		return w
+	}
+	return 80
+}
+
+// clip cuts a line that would not fit, and then could not be redrawn.
+func clip(line string, width int) string {
+	if r := []rune(line); len(r) >= width {
+		return string(r[:max(0, width-1)])
+	}
+	return line
+}
+
 func progressLine(e container.Event) string {
 	line := e.Subject + ": " + e.Phase
 	switch {
+	case e.Detail != "":
+		line = e.Subject + ": " + e.Detail + ": " + e.Phase
 	case e.Total > 0:
 		line += fmt.Sprintf(" %d%%", e.Done*100/e.Total)
 	case e.Done > 0:

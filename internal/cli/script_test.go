@@ -14,6 +14,8 @@ var update = flag.Bool("update", false, "write the messages in the scripts and t
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"berth": func() {
 		os.Exit(Main(context.Background(), os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
+	}, "nixos-container": func() {
+		os.Exit(NixosContainer(context.Background(), os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
 	}})
 }
 

@@ -21,8 +21,10 @@ func sourceFlags() []struct{ flag, key, usage string } {
 	return []struct{ flag, key, usage string }{
 		{"image", "image", "dir:/PATH, tar:/PATH or debian:SUITE"},
 		{"flake", "flake", "a flake's NixOS system, REF#ATTR"},
-		{"config", "config", "a NixOS module as text"},
+		{"config", "config", "a NixOS module, or definitions, as text"},
 		{"config-file", "configFile", "a file with a NixOS module"},
+		{"nixpkgs", "nixpkgs", "the nixpkgs for --config and --config-file: a path, a URL or <name> (default <nixpkgs>)"},
+		{"nixos-path", "nixosPath", "the NixOS for them (default <nixpkgs/nixos>)"},
 		{"system-path", "system", "a NixOS system that is built, or a link to one"},
 	}
 }
@@ -30,7 +32,7 @@ func sourceFlags() []struct{ flag, key, usage string } {
 func (a *app) createCmd() *cobra.Command {
 	var start bool
 	c := &cobra.Command{
-		Use: "create NAME --image REFERENCE|--system-path PATH [KEY=VALUE...]", Short: "Make a container", Args: argsError(cobra.MinimumNArgs(1)),
+		Use: "create NAME --image REFERENCE|--flake REF#ATTR|--config TEXT|--config-file FILE|--system-path PATH [KEY=VALUE...]", Short: "Make a container", Args: argsError(cobra.MinimumNArgs(1)),
 		Example: "  berth create web --image debian:bookworm\n  berth create db --image debian:trixie limits.memoryMax=1G bindMounts./data.hostPath=/srv/db --start\n  berth create site --system-path ./result --start",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.open()
@@ -52,7 +54,7 @@ func (a *app) createCmd() *cobra.Command {
 		c.Flags().String(f.flag, "", f.usage)
 	}
 	c.Flags().BoolVar(&start, "start", false, "start it")
-	return c
+	return a.passFlags(c)
 }
 
 // create makes a container, and starts it if that is wanted.
@@ -60,7 +62,7 @@ func (a *app) create(ctx context.Context, h *berth.Host, n container.Name, spec 
 	if _, _, err := h.Spec(n); err == nil {
 		return &container.Error{Subject: string(n), Err: container.ErrExists, Hint: fmt.Sprintf("berth set %s KEY=VALUE changes it", n)}
 	}
-	w := berth.Wish{Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}}
+	w := berth.Wish{NixFlags: a.nixFlags, Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}}
 	p, err := h.Plan(ctx, w)
 	if err != nil {
 		return err
@@ -119,12 +121,12 @@ func (a *app) setCmd() *cobra.Command {
 	})
 	c.Flags().BoolVar(&adopt, "adopt", false, "take the container over from its declaration")
 	f.flags(c)
-	return c
+	return a.passFlags(c)
 }
 
 // change gives a container a new spec.
 func (a *app) change(ctx context.Context, h *berth.Host, n container.Name, spec container.Spec, adopt bool, f how) error {
-	return a.carryOut(ctx, h, f.on(berth.Wish{Adopt: adopt, KeepImages: true,
+	return a.carryOut(ctx, h, f.on(berth.Wish{Adopt: adopt, KeepImages: true, NixFlags: a.nixFlags,
 		Containers: []berth.Wanted{{Name: n, Owner: container.OwnerCLI, Spec: spec, NoStart: true}}}))
 }
 
@@ -149,7 +151,7 @@ func (a *app) editCmd() *cobra.Command {
 		}),
 	})
 	c.Flags().BoolVar(&adopt, "adopt", false, "take the container over from its declaration")
-	return c
+	return a.passFlags(c)
 }
 
 // edit lets the user change a spec as a declaration. What does not parse is

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/nix"
 	"github.com/berth-containers/berth/internal/plain"
 )
 
@@ -81,18 +82,7 @@ func reason(said string, err error) error {
 	return err
 }
 
-// program is nix-store, which sudo's PATH may lack.
-func (x Nix) program() (string, error) {
-	for _, p := range []string{cmp.Or(x.Program, "nix-store"), "/run/current-system/sw/bin/nix-store", "/nix/var/nix/profiles/default/bin/nix-store"} {
-		if found, err := exec.LookPath(p); err == nil {
-			return found, nil
-		}
-		if x.Program != "" {
-			break
-		}
-	}
-	return "", errors.New("this host has no Nix: there is no nix-store")
-}
+func (x Nix) program() (string, error) { return nix.Program(cmp.Or(x.Program, "nix-store")) }
 
 // Size implements Sizer.
 func (x Nix) Size(ctx context.Context, c Closure) (total int64, err error) {

@@ -66,6 +66,14 @@ func (c checker) source(name Position) {
 
 // store is of guests with a NixOS system alone.
 func (c checker) store(s container.Spec) {
+	for _, key := range []string{"nixpkgs", "nixosPath"} {
+		if c.given(key) && c.value.member("config") == nil && c.value.member("configFile") == nil {
+			c.problem(key, "leave it out; a flake has its own inputs", "it is for config and configFile, and neither is given")
+		}
+	}
+	if c.given("nixpkgs") && c.given("nixosPath") {
+		c.problem("nixosPath", "keep one of the two", "nixpkgs is given too, which has a NixOS")
+	}
 	if s.StoreAccess != container.StoreClosure && !s.Image.IsZero() {
 		c.problem("storeAccess", "leave it out, or give a NixOS system", "a guest of an image has a store of its own, if any")
 	}

@@ -20,6 +20,8 @@ func specFields() []field[container.Spec] {
 		text(module(), "config", func(s *spec) *string { return &s.Config }),
 		text(hostPath(), "configFile", func(s *spec) *string { return &s.ConfigFile }),
 		text(hostPath(), "system", func(s *spec) *string { return &s.System }),
+		text(nixPath(), "nixpkgs", func(s *spec) *string { return &s.Nixpkgs }),
+		text(nixPath(), "nixosPath", func(s *spec) *string { return &s.NixOSPath }),
 		key("storeAccess", storeAccess(), func(s *spec) *container.StoreAccess { return &s.StoreAccess }),
 		key("autoStart", boolean(), func(s *spec) *bool { return &s.AutoStart }),
 		key("ephemeral", boolean(), func(s *spec) *bool { return &s.Ephemeral }),

@@ -66,16 +66,19 @@ func image() codec[container.ImageRef] {
 
 // flake is a flake reference with the attribute of a NixOS system.
 func flake() codec[string] {
-	w := plain("a flake reference such as .#web", "#", nil)
+	w := plain("a flake reference such as .#web", "", nil)
 	w.parse = func(r *reader, s string) (string, error) {
-		ref, attr, _ := strings.Cut(s, "#")
+		ref, attr, named := strings.Cut(s, "#")
 		switch {
 		case strings.ContainsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }):
 			return "", fmt.Errorf("%q has a space or a control character", s)
-		case ref == "" || attr == "":
+		case ref == "" || named && attr == "" || strings.HasPrefix(ref, "-"):
 			return "", fmt.Errorf("%q does not have the form REF#ATTR, such as .#web or github:owner/repo#web", s)
 		case strings.HasPrefix(ref, "."):
 			ref = filepath.Join(r.dir, ref)
+		}
+		if !named {
+			return ref, nil
 		}
 		return ref + "#" + attr, nil
 	}
@@ -90,7 +93,36 @@ func module() codec[string] {
 		}
 		return s, nil
 	})
-	w.max = maxFile
+	w.max = maxModule
+	return w.codec()
+}
+
+// maxModule is the longest module in a declaration, in bytes: Nix gets it as
+// an argument, which Linux bounds.
+const maxModule = 100 << 10
+
+// nixPath is what an entry of NIX_PATH can have: a directory, a URL, or in
+// angle brackets a path that other entries lead to.
+func nixPath() codec[string] {
+	w := plain("a directory, a URL or a path such as <nixpkgs>", "", nil)
+	w.parse = func(r *reader, s string) (string, error) {
+		odd := func(c rune) bool {
+			return unicode.IsSpace(c) || unicode.IsControl(c) || strings.ContainsRune(`"'<>$\`, c)
+		}
+		inner, angled := strings.CutPrefix(s, "<")
+		switch {
+		case angled && strings.HasSuffix(inner, ">") && len(inner) > 1 && !strings.ContainsFunc(inner[:len(inner)-1], odd):
+			return s, nil
+		case angled:
+			return "", fmt.Errorf("%q does not have the form <NAME>, such as <nixpkgs>", s)
+		case strings.Contains(s, "://") || strings.HasPrefix(s, "channel:") || strings.HasPrefix(s, "flake:"):
+			if strings.ContainsFunc(s, odd) {
+				return "", fmt.Errorf("%q is not a URL", s)
+			}
+			return s, nil
+		}
+		return resolve(r, s)
+	}
 	return w.codec()
 }
 

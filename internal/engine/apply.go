@@ -22,6 +22,8 @@ type Wish struct {
 	KeepImages bool
 	// Prune destroys the containers of these owners that are not wanted.
 	Prune []container.Owner
+	// NixFlags are flags for the host's Nix, as build.PassedOn has them.
+	NixFlags []string
 	// Boot leaves running guests with the systems that they have until their next
 	// start.
 	Boot bool
@@ -36,6 +38,7 @@ type Wish struct {
 // has agreed to. Where things have changed since so that more would be
 // disturbed, it refuses.
 func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error {
+	defer e.Close()
 	if err := e.prepare(); err != nil {
 		return err
 	}
@@ -48,7 +51,7 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 			errs = append(errs, container.Named(s.Name, e.Destroy(ctx, s.Name, StopLimit)))
 		}
 	}
-	w, err := e.applyNetworks(ctx, w)
+	w, err := e.applyNetworks(ctx, asAgreed(w, agreed))
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
@@ -87,7 +90,7 @@ func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, agreed con
 			return err
 		}
 		started = s.Start || s.Restart
-		return e.carryOut(ctx, w, c, s)
+		return errors.Join(e.carryOut(ctx, w, c, s), e.keepProfile(c.Name))
 	})
 	if err != nil || !started {
 		return err

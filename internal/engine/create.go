@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"crypto/rand"
@@ -22,7 +23,7 @@ func (e *Engine) create(ctx context.Context, c plan.Wanted) error {
 	if err := supported(c.Name, c.Spec); err != nil {
 		return err
 	}
-	rec := state.Record{Name: c.Name, Owner: c.Owner, System: c.System, Generation: 1, Spec: c.Spec}
+	rec := state.Record{Name: c.Name, Owner: c.Owner, System: c.System, Flake: c.Flake, Generation: 1, Spec: c.Spec, Root: c.Root}
 	if c.System == "" {
 		img, err := e.Images.Get(ctx, c.Spec.Image)
 		if err != nil {
@@ -93,19 +94,42 @@ func newMachineID() string {
 // What is bind-mounted into it is not touched.
 func (e *Engine) Destroy(ctx context.Context, n container.Name, limit time.Duration) error {
 	err := e.locked(ctx, n, func() error {
-		if _, err := e.record(n); errors.Is(err, container.ErrNotFound) {
+		rec, err := e.record(n)
+		if errors.Is(err, container.ErrNotFound) {
 			return notFound(n, err)
 		} // one that cannot be read can be removed
-		return e.destroy(ctx, n, limit)
+		place, declared := e.nixosPlace(rec)
+		if declared && place.Declarative() {
+			return declarative(place)
+		}
+		if !declared {
+			return e.destroy(ctx, n, limit)
+		}
+		if err := place.Removable(); err != nil {
+			return err
+		}
+		if err := e.Nixos().remember(place); err != nil {
+			return err
+		}
+		if err := e.destroy(ctx, n, limit); err != nil {
+			return err
+		}
+		return place.Remove()
 	})
 	return errors.Join(err, e.forgetNetworks(ctx))
 }
 
 func (e *Engine) destroy(ctx context.Context, n container.Name, limit time.Duration) error {
+	return e.remove(ctx, n, limit, ".trash-")
+}
+
+// remove stops a container and removes it, by way of a directory whose name
+// says what is to become of the guest's root.
+func (e *Engine) remove(ctx context.Context, n container.Name, limit time.Duration, prefix string) error {
 	if err := e.supervisor.Stop(ctx, n, limit); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
-	trash, err := os.MkdirTemp(e.Paths.Containers(), ".trash-"+string(n)+"-")
+	trash, err := os.MkdirTemp(e.Paths.Containers(), prefix+string(n)+"-")
 	if err != nil {
 		return err
 	}
@@ -122,5 +146,24 @@ func (e *Engine) discard(n container.Name, trash string) error {
 	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n), e.closures.Forget(n), state.RemoveFile(e.Paths.Transition(n))); err != nil {
 		return err
 	}
+	if err := removeRoot(trash); err != nil {
+		return err
+	}
 	return state.RemoveTree(trash)
+}
+
+// removeRoot removes the guest's root of a container in the trash, where that
+// lies elsewhere. What was only released keeps its root.
+func removeRoot(trash string) error {
+	rec, err := state.ReadRecord(filepath.Join(trash, "container"))
+	if err != nil || rec.Root == "" || !strings.HasPrefix(filepath.Base(trash), ".trash-") {
+		return nil
+	}
+	return state.RemoveTree(rec.Root)
+}
+
+// release forgets a container and leaves its guest's root where it is, which is
+// not among what berth keeps.
+func (e *Engine) release(ctx context.Context, n container.Name) error {
+	return e.locked(ctx, n, func() error { return e.remove(ctx, n, StopLimit, ".released-") })
 }

@@ -104,6 +104,9 @@ func (e *Engine) Update(ctx context.Context, n container.Name) (Wish, error) {
 	if err != nil {
 		return Wish{}, err
 	}
+	if place, ok := e.nixosPlace(rec); ok {
+		return e.Nixos().wish(place)
+	}
 	return Wish{Containers: []plan.Wanted{{Name: n, Owner: rec.Owner, Spec: rec.Spec, NoStart: true}}}, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -69,7 +68,7 @@ func (e *Engine) journalsOnDisk(rec *state.Record) (*journals, error) {
 	}
 	changes := ""
 	if !rec.Spec.Ephemeral {
-		changes = filepath.Join(e.Paths.Container(rec.Name), state.Changes, "upper")
+		changes = e.Paths.Changed(rec)
 	}
 	root, path := changes, journal.Persistent
 	if source, rest, ok := bound(rec, journal.Persistent); ok {

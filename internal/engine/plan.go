@@ -21,6 +21,9 @@ func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
 	if err != nil {
 		return p, err
 	}
+	if w, err = e.build(ctx, w); err != nil {
+		return p, err
+	}
 	var errs []error
 	for _, n := range slices.Concat(e.levels(w)...) {
 		if err := e.mendIdle(ctx, n); err != nil {
@@ -81,6 +84,7 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wante
 		return c, container.Step{}, container.Named(c.Name, err)
 	}
 	s := plan.Step(c, o)
+	s.System, s.Flake = c.System, c.Flake
 	if s.Action != container.ActionNone {
 		s.Notes = append(networkNotes(c.Spec), systemNotes(c.Spec)...)
 		err = container.Named(c.Name, e.networkFits(w, c, o, s))

@@ -48,7 +48,7 @@ type leftover struct {
 }
 
 func (e *Engine) leftovers() []leftover {
-	return slices.Concat(e.directories(), e.runtimes(), e.systemsLeft(), e.served())
+	return slices.Concat(e.directories(), e.runtimes(), e.systemsLeft(), e.builtLeft(), e.served())
 }
 
 // served is what processes for names and ingress left that nobody needs any

@@ -14,7 +14,9 @@ import (
 // current fills in what the references of c stand for now.
 func (e *Engine) current(ctx context.Context, w Wish, c *plan.Wanted, o *plan.Observed) (err error) {
 	switch {
-	case c.Spec.System != "" && c.System != "":
+	case c.System != "":
+	case isBuilt(c.Spec):
+		err = &container.Error{Err: errors.New("its system has not been built"), Hint: "make a new plan"}
 	case c.Spec.System != "" && o != nil && w.KeepImages && c.Spec.System == o.Spec.System:
 		c.System = o.System
 	case c.Spec.System != "":
@@ -114,7 +116,7 @@ func (e *Engine) systemsLeft() []leftover {
 
 // systemNotes are what the owner of a guest should know about its store.
 func systemNotes(s container.Spec) []string {
-	if s.System == "" || s.StoreAccess != container.StoreHost || s.PrivateUsers.Mode == container.UsersPick || s.PrivateUsers.Mode == container.UsersBase {
+	if s.StoreAccess != container.StoreHost || s.PrivateUsers.Mode == container.UsersPick || s.PrivateUsers.Mode == container.UsersBase {
 		return nil
 	}
 	return []string{"storeAccess: with privateUsers: " + s.PrivateUsers.String() + " root in the guest can make the host's store writable again; with closure it cannot"}

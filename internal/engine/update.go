@@ -60,22 +60,25 @@ func (e *Engine) update(ctx context.Context, w Wish, c plan.Wanted, s container.
 // updateOrigin fetches what the guest of next boots, where that is another one
 // than before.
 func (e *Engine) updateOrigin(ctx context.Context, next *state.Record, c plan.Wanted, before container.Spec, s container.Step) error {
+	if c.System == next.System {
+		next.Flake = c.Flake
+	}
 	switch {
 	case c.System != "" && c.System == next.System:
 	case c.System != "":
 		if err := e.closures.Take(ctx, next.Name, c.System); err != nil {
 			return err
 		}
-		next.System, next.Digest = c.System, ""
+		next.System, next.Flake, next.Digest = c.System, c.Flake, ""
 	case c.Generation != 0:
-		next.System, next.Digest = "", c.Digest
+		next.System, next.Flake, next.Digest = "", "", c.Digest
 		return e.origin(next)
 	case !next.Spec.Image.IsZero() && (s.Effect == container.EffectRecreate || before.Image != next.Spec.Image):
 		img, err := e.Images.Get(ctx, next.Spec.Image)
 		if err != nil {
 			return err
 		}
-		next.System, next.Digest = "", img.Digest
+		next.System, next.Flake, next.Digest = "", "", img.Digest
 	}
 	return nil
 }

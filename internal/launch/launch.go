@@ -170,7 +170,7 @@ func rootOf(paths state.Paths, rec *state.Record, mapped bool) (rootfs.Root, err
 		root.Unmapped = !mapped
 	}
 	if !rec.Spec.Ephemeral {
-		root.Changes = filepath.Join(paths.Container(rec.Name), state.Changes)
+		root.Changes, root.Tree = filepath.Join(paths.Container(rec.Name), state.Changes), rec.Root
 		var err error
 		if root.Owned, err = owned(root); err != nil {
 			return root, err

@@ -11,7 +11,9 @@ import (
 	"github.com/berth-containers/berth/internal/state"
 )
 
-// owners is the file owners.json beside a container's changes. It is there if
+const ownersFile = "owners.json"
+
+// owners is the file of this name beside a container's changes. It is there if
 // they were made under a kernel without id-mapped layers: their owners on disk
 // then are not the guest's own numbers but those from Base on.
 type owners struct {
@@ -21,7 +23,7 @@ type owners struct {
 // owned reports whether the owners in the root's changes are of the guest's
 // range, which they are for good once nspawn has changed them.
 func owned(root rootfs.Root) (bool, error) {
-	file := filepath.Join(root.Changes, "owners.json")
+	file := filepath.Join(root.Changes, ownersFile)
 	var o owners
 	err := state.ReadJSON(file, &o)
 	switch {
@@ -38,4 +40,10 @@ func owned(root rootfs.Root) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// KeepOwners says that the owners in a container's root are already of the range
+// from base on.
+func KeepOwners(paths state.Paths, n container.Name, base uint32) error {
+	return state.WriteJSON(filepath.Join(paths.Container(n), state.Changes, ownersFile), owners{base})
 }

@@ -87,6 +87,9 @@ func flattenValue(out map[string]value, key string, v any) {
 func text(v any) string {
 	switch v := v.(type) {
 	case string:
+		if n := strings.Count(strings.TrimSuffix(v, "\n"), "\n"); n > 0 {
+			return fmt.Sprintf("text of %d lines", n+1)
+		}
 		return quoted(v, "")
 	case []any:
 		parts := make([]string, len(v))

@@ -18,6 +18,8 @@ func changed() map[string]func(*container.Spec) {
 		"flake":            func(s *spec) { s.Flake = ".#a" },
 		"config":           func(s *spec) { s.Config = "{ }" },
 		"configFile":       func(s *spec) { s.ConfigFile = "/a.nix" },
+		"nixpkgs":          func(s *spec) { s.Nixpkgs = "/a" },
+		"nixosPath":        func(s *spec) { s.NixOSPath = "/a" },
 		"system":           func(s *spec) { s.System = "/nix/store/a" },
 		"storeAccess":      func(s *spec) { s.StoreAccess = container.StoreHost },
 		"autoStart":        func(s *spec) { s.AutoStart = true },

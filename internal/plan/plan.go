@@ -15,8 +15,12 @@ type Wanted struct {
 	// Digest is the image that Spec.Image stands for now; empty where it is
 	// not known before the image has been read (again).
 	Digest container.Digest
-	// System is what Spec.System stands for now.
+	// System is what Spec.System stands for now, or what was built of the flake or
+	// the module. Flake is that flake as Nix has locked it.
 	System container.StorePath
+	Flake  string
+	// Root is where the guest's root lies, if not among what berth keeps itself.
+	Root string
 	// Generation is a kept one that is to be taken; 0: none, or a new one.
 	Generation int
 	// NoStart leaves a container stopped that is not alive.
@@ -141,14 +145,13 @@ func diffOf(s container.Spec, p container.StorePath, w Wanted) []container.Chang
 	if w.System == "" || p == "" {
 		return out
 	}
-	i := slices.IndexFunc(out, func(c container.Change) bool { return c.Effect == container.EffectSwitch })
-	if i < 0 && p != w.System {
-		return append(out, container.Change{Key: "system", Old: p.Short(), New: w.System.Short(), Effect: container.EffectSwitch})
-	}
 	for i, c := range out {
 		if c.Effect == container.EffectSwitch && p == w.System {
 			out[i].Effect = container.EffectLive // only the way to it is another one
 		}
+	}
+	if p != w.System && !hasKey(out, "system") {
+		out = append(out, container.Change{Key: "system", Old: p.Short(), New: w.System.Short(), Effect: container.EffectSwitch})
 	}
 	return out
 }

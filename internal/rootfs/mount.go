@@ -19,6 +19,7 @@ type Root struct {
 	Dir     string // an empty directory on which everything is mounted
 	Image   string // the read-only tree; empty: the guest starts from nothing
 	Changes string // where changes are kept, as upper/ and work/; empty: in memory
+	Tree    string // what the guest starts from and changes, instead of Image and Changes
 	Users   IDs
 	Binds   []Bind
 	Devices []string // device nodes of the host
@@ -209,9 +210,13 @@ func (r Root) mountBare(target string, layers *os.File) error {
 	if err := os.Mkdir(target, 0o755); err != nil {
 		return err
 	}
-	if r.Changes != "" {
-		if err := cloneMount(filepath.Join(r.Changes, "upper"), target, r.changesUsers(layers), unix.MOUNT_ATTR_NODEV, 0); err != nil {
-			return fmt.Errorf("changes %s: %w", r.Changes, err)
+	tree := r.Tree
+	if tree == "" && r.Changes != "" {
+		tree = filepath.Join(r.Changes, "upper")
+	}
+	if tree != "" {
+		if err := cloneMount(tree, target, r.changesUsers(layers), unix.MOUNT_ATTR_NODEV, 0); err != nil {
+			return fmt.Errorf("changes %s: %w", tree, err)
 		}
 		return nil
 	}

@@ -21,6 +21,21 @@ func (p Paths) Containers() string { return filepath.Join(p.Root, "var/lib/berth
 // Container is the directory of one container.
 func (p Paths) Container(n container.Name) string { return filepath.Join(p.Containers(), string(n)) }
 
+// Changed is the directory with what the guest of a container changed, which of
+// one with a system is its whole root.
+func (p Paths) Changed(r *Record) string {
+	if r.Root != "" {
+		return r.Root
+	}
+	return filepath.Join(p.Container(r.Name), Changes, "upper")
+}
+
+// Destroyed is what is remembered of a container of nixos-container that was
+// destroyed.
+func (p Paths) Destroyed(n container.Name) string {
+	return filepath.Join(p.Root, "var/lib/berth/destroyed", string(n)+".json")
+}
+
 // Images holds the images.
 func (p Paths) Images() string { return filepath.Join(p.Root, "var/lib/berth/images") }
 
@@ -30,6 +45,13 @@ func (p Paths) Nix() string { return filepath.Join(p.Root, "var/lib/berth/nix") 
 // Systems holds, for each container with a NixOS system, what keeps that in
 // the store.
 func (p Paths) Systems() string { return filepath.Join(p.Root, "var/lib/berth/systems") }
+
+// Builds holds what is built for commands that are under way.
+func (p Paths) Builds() string { return filepath.Join(p.Runtime(), "built") }
+
+// BuildLock is held while one directory there is in use. No container's name
+// begins with a dot.
+func (p Paths) BuildLock(name string) string { return filepath.Join(p.Locks(), ".built-"+name) }
 
 // System is the directory of one container there.
 func (p Paths) System(n container.Name) string { return filepath.Join(p.Systems(), string(n)) }

@@ -30,10 +30,15 @@ type Record struct {
 	Digest    container.Digest `json:"digest,omitempty"`
 	// System is the NixOS system that the guest boots; empty for one of an image.
 	System container.StorePath `json:"system,omitempty"`
+	// Flake is the flake that System was built from, as Nix had locked it.
+	Flake string `json:"flake,omitempty"`
 	// Generation is the number of what it boots; 0 in a record of an older berth.
 	Generation int            `json:"generation,omitempty"`
 	Spec       container.Spec `json:"spec"`
 	Links      []Link         `json:"links,omitempty"`
+	// Root is where the guest's root lies, with the guest's own user numbers, if
+	// that is not among what berth keeps itself. It is of one with a system.
+	Root string `json:"root,omitempty"`
 }
 
 // Link is what was chosen for one of the guest's interfaces: on a network of

@@ -135,3 +135,24 @@ func Ended(f *state.Failure) Observation {
 	}
 	return Observation{State: container.Failed, Since: f.Since, Reason: f.Reason, TimedOut: f.TimedOut, Restarts: f.Restarts}
 }
+
+// Others is a Supervisor that reaches units of the machine's systemd which are
+// not berth's, such as those of the NixOS module.
+type Others interface {
+	// Other looks at the unit of a guest; ok is false where there is none of this
+	// name.
+	Other(ctx context.Context, unit string) (o Observation, ok bool, err error)
+	// Order has it start, stop, reload or be killed, and returns when it has.
+	Order(ctx context.Context, unit string, what Order) error
+}
+
+// Order is what a unit is to do.
+type Order string
+
+// The orders. Kill ends it at once.
+const (
+	OrderStart  Order = "start"
+	OrderStop   Order = "stop"
+	OrderReload Order = "reload"
+	OrderKill   Order = "kill"
+)

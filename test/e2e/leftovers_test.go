@@ -91,7 +91,8 @@ func units(root string) []string {
 
 // files are the files below a root that are neither images nor locks, nor kept
 // system call filters, nor the addresses of the default network, which are
-// chosen for good, nor certificates and the log of ingress; and the directories
+// chosen for good, nor what is remembered of containers of nixos-container, nor
+// certificates and the log of ingress; and the directories
 // of containers.
 func files(root string) []string {
 	var out []string
@@ -103,7 +104,7 @@ func files(root string) []string {
 			out = append(out, err.Error())
 		case rel == "etc/hosts": // of newBerth
 		case rel == "var/lib/berth/networks/default.json" || rel == "var/lib/berth/nix/lock":
-		case rel == "var/lib/berth/images" || rel == "run/berth/locks" || rel == "run/berth/filters" || rel == "var/lib/berth/ingress" || rel == "var/log/berth/ingress":
+		case rel == "var/lib/berth/images" || rel == "run/berth/locks" || rel == "var/lib/berth/destroyed" || rel == "run/berth/filters" || rel == "var/lib/berth/ingress" || rel == "var/log/berth/ingress":
 			if d.IsDir() {
 				return filepath.SkipDir
 			}

@@ -74,6 +74,7 @@ let
     if n < 300 then builtins.toFile name "${toString n}\n" else builtins.path { inherit name; path = ./scripts; };
 in
 {
+  inherit base;
   # A Nix for hosts that have none.
   nix = import ./base.nix { debs = nixDebs; name = "debian-nix"; };
   one = system { version = "1"; units = common "1"; };

@@ -23,7 +23,7 @@ import (
 	"github.com/berth-containers/berth/internal/state"
 )
 
-//go:embed base.nix base.sh default.nix fetch packages.txt scripts stock.nix system.nix
+//go:embed base.nix base.sh default.nix fetch nixpkgs packages.txt scripts stock.nix system.nix
 var recipe embed.FS
 
 // Set is what Install has put in place.
@@ -35,7 +35,7 @@ type Set struct {
 }
 
 // names are those of default.nix that are built.
-var names = [...]string{"one", "two", "failing", "stuck", "crashing", "large", "spare", "secret", "nix"}
+var names = [...]string{"one", "two", "failing", "stuck", "crashing", "large", "spare", "secret", "nix", "base"}
 
 // Unkept is not saved from garbage collection: a test may collect it.
 const Unkept = "spare"
@@ -81,6 +81,22 @@ func Build(ctx context.Context, cache string) (err error) {
 		return fmt.Errorf("pack mini-nixos: %w", err)
 	}
 	return os.Rename(file+".new", file)
+}
+
+// Nixpkgs writes into the directory dir, which is not there, what tests take
+// for nixpkgs: it has nixos, for configurations of modules, and is a flake with
+// lib.nixosSystem.
+func (s Set) Nixpkgs(dir string) error {
+	if err := os.CopyFS(dir, recipe); err != nil {
+		return err
+	}
+	nixpkgs := filepath.Join(dir, "nixpkgs")
+	for _, name := range []string{"flake.nix", "nixos"} {
+		if err := os.Rename(filepath.Join(nixpkgs, name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(os.Remove(nixpkgs), os.WriteFile(filepath.Join(dir, "base"), []byte(s.Systems["base"]), 0o644))
 }
 
 // builder works in a directory with a copy of the recipe.

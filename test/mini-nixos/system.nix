@@ -3,15 +3,16 @@
 # here is built with the programs of base alone.
 { base
 , version                        # what nixos-version says
+, name ? "mini"                  # of the system
+, system ? builtins.currentSystem
 , units ? { }                    # name -> text; wanted by multi-user.target if it has an [Install] section
 , etc ? { }                      # path below /etc -> text
 , packages ? [ ]                 # store paths that the system refers to
 }:
 let
-  inherit (builtins) attrNames attrValues concatStringsSep currentSystem match;
+  inherit (builtins) attrNames match;
   build = name: env: script: derivation ({
-    inherit name base;
-    system = currentSystem;
+    inherit name base system;
     builder = "${base}/bin/bash";
     PATH = "${base}/bin";
     # Nix takes a builder whose last program closes its standard error for one that has ended.
@@ -65,7 +66,7 @@ let
     for p in $paths; do mkdir -p $(dirname $p); ln -s $1 $p; shift; done
   '';
 in
-build "nixos-system-mini-${version}" {
+build "nixos-system-${name}-${version}" {
   inherit version packages;
   etcTree = etcTree;
   scripts = builtins.path { path = ./scripts; name = "scripts"; };
@@ -80,7 +81,7 @@ build "nixos-system-mini-${version}" {
   ln -s $base $out/sw
   ln -s $base $out/systemd
   printf %s "$version" > $out/nixos-version
-  printf %s ${currentSystem} > $out/system
+  printf %s ${system} > $out/system
   printf %s "systemd 252" > $out/init-interface-version
   printf '%s\n' $packages > $out/extra-dependencies
 ''

@@ -52,7 +52,7 @@ func install(t *testing.T) {
 	run(t, "dpkg", "--install", deb(t, "1.0.0"))
 	has(t, run(t, "berth", "version"), "berth 1.0.0 ")
 	for _, f := range []string{
-		"/usr/bin/berth", "/usr/lib/systemd/system/berth@.service", "/usr/lib/systemd/system/berth-autostart.service",
+		"/usr/bin/berth", "/usr/bin/nixos-container", "/usr/lib/systemd/system/berth@.service", "/usr/lib/systemd/system/berth-autostart.service",
 		"/usr/share/bash-completion/completions/berth", "/usr/share/zsh/vendor-completions/_berth",
 		"/usr/share/fish/vendor_completions.d/berth.fish", "/etc/berth/berth.yaml",
 	} {

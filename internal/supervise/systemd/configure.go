@@ -59,7 +59,7 @@ func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 // it boots; see systemd.offline-updates(7). That berth run asks for more time
 // then is not enough: systemd forgets it when it reads its units again.
 func updatesOffline(p state.Paths, rec *state.Record) bool {
-	return !rec.Spec.Ephemeral && boot.UpdatePending(filepath.Join(p.Container(rec.Name), state.Changes, "upper"))
+	return !rec.Spec.Ephemeral && boot.UpdatePending(p.Changed(rec))
 }
 
 // reread has systemd know a unit of which files have changed. It reads by itself

@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/declare/conf"
+	"github.com/berth-containers/berth/internal/namespace"
+	"github.com/berth-containers/berth/internal/network/survey"
+	"github.com/berth-containers/berth/internal/nixos"
+)
+
+// Address is the guest's address: the one that its file names, IPv4 first, and
+// otherwise one that it has now.
+func (x Nixos) Address(ctx context.Context, n container.Name) (netip.Addr, error) {
+	place, err := x.find(n)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	all, err := place.Read()
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, key := range []string{conf.LocalAddress, conf.LocalAddress6} {
+		if a, ok := nixos.Address(conf.Get(all, key)); ok {
+			return a, nil
+		}
+	}
+	o, err := x.observe(ctx, n)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	if o.Leader == 0 {
+		return netip.Addr{}, &container.Error{Subject: string(n), Err: errors.New("cannot get IP address: its file names none, and it does not run")}
+	}
+	a, err := addressIn(o.Leader)
+	if err != nil {
+		return a, &container.Error{Subject: string(n), Err: fmt.Errorf("cannot get IP address: %w", err)}
+	}
+	return a, nil
+}
+
+// addressIn is an address in the network namespace of a process: of its first
+// interface, IPv4 first, and of this machine's own network none.
+func addressIn(pid int) (netip.Addr, error) {
+	file := fmt.Sprintf("/proc/%d/ns/net", pid)
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	if theirs, err := os.Readlink(file); err != nil || theirs == own {
+		return netip.Addr{}, errors.Join(err, errors.New("it has the host's network"))
+	}
+	type answer struct {
+		addresses map[netip.Addr]string
+		err       error
+	}
+	got := make(chan answer)
+	go func() {
+		runtime.LockOSThread() // which ends with it, being in another namespace
+		var a answer
+		if a.err = namespace.EnterNetwork(file); a.err == nil {
+			a.addresses, a.err = addresses()
+		}
+		got <- a
+	}()
+	a := <-got
+	if a.err != nil {
+		return netip.Addr{}, a.err
+	}
+	return firstAddress(a.addresses)
+}
+
+func addresses() (map[netip.Addr]string, error) {
+	m, err := survey.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	return m.Addresses()
+}
+
+// firstAddress is the one of those of a guest, by interface, that others reach
+// it at.
+func firstAddress(all map[netip.Addr]string) (netip.Addr, error) {
+	var found []netip.Addr
+	for a := range all {
+		if a.IsGlobalUnicast() {
+			found = append(found, a)
+		}
+	}
+	if len(found) == 0 {
+		return netip.Addr{}, errors.New("it has none yet")
+	}
+	return slices.MinFunc(found, func(a, b netip.Addr) int {
+		if a.Is4() != b.Is4() {
+			return map[bool]int{true: -1, false: 1}[a.Is4()]
+		}
+		if all[a] != all[b] {
+			return map[bool]int{true: -1, false: 1}[all[a] < all[b]]
+		}
+		return a.Compare(b)
+	}), nil
+}
+
+// maxHostKey is the longest file with a public key, in bytes.
+const maxHostKey = 64 << 10
+
+// ErrNoHostKey says that a guest has made no key for SSH yet.
+var ErrNoHostKey = errors.New("it has no SSH host key")
+
+// HostKey is the public key by which the guest's SSH is known, as its file has
+// it. The file belongs to the guest: what it is a link to is not read.
+func (x Nixos) HostKey(n container.Name) ([]byte, error) {
+	place, err := x.find(n)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(place.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoHostKey
+	} else if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	for _, name := range []string{"etc/ssh/ssh_host_ed25519_key.pub", "etc/ssh/ssh_host_ecdsa_key.pub"} {
+		f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return io.ReadAll(io.LimitReader(f, maxHostKey))
+		}
+	}
+	return nil, ErrNoHostKey
+}
