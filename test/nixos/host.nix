@@ -17,7 +17,6 @@ let
       after = option (types.listOf types.str) [ ];
       before = option (types.listOf types.str) [ ];
       path = option (types.listOf types.raw) [ ];
-      preStart = option types.lines "";
       restartIfChanged = yes;
       stopIfChanged = yes;
       restartTriggers = option (types.listOf types.raw) [ ];
