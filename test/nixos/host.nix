@@ -17,6 +17,7 @@ let
       after = option (types.listOf types.str) [ ];
       before = option (types.listOf types.str) [ ];
       path = option (types.listOf types.raw) [ ];
+      preStart = option types.lines "";
       restartIfChanged = yes;
       stopIfChanged = yes;
       restartTriggers = option (types.listOf types.raw) [ ];
@@ -54,6 +55,7 @@ in
     };
     nix.package = option types.raw { outPath = "/nix/store/00000000000000000000000000000000-nix"; };
     services.resolved.enable = no;
+    system.stateVersion = option types.str "24.11";
     systemd = {
       package = option types.raw { outPath = "/nix/store/00000000000000000000000000000000-systemd"; };
       packages = option (types.listOf types.raw) [ ];

@@ -321,6 +321,7 @@ func TestHost(t *testing.T) {
 		Before   []string
 		Kept     []string
 		Destroy  string
+		Guard    []string
 	}
 	evaluate(t, `let c = host { imports = [ (`+full+`) { services.berth.settings.network.subnet = "10.9.0.0/24"; warnings = [ "mine" ]; } ]; }; in {
 	  units = builtins.attrNames c.systemd.services;
@@ -333,6 +334,10 @@ func TestHost(t *testing.T) {
 	  idle = builtins.attrNames (host { }).systemd.services;
 	  before = builtins.attrNames (host { containers.c.path = "/a"; }).systemd.services;
 	  kept = (host { services.berth.takeOverContainers = false; containers.c.path = "/a"; boot.enableContainers = false; }).warnings;
+	  guard = map (module: (host module).systemd.services.berth-apply.preStart) [
+	    { services.berth.takeOverContainers = true; containers.c.path = "/a"; }
+	    { services.berth.takeOverContainers = true; containers.c = { path = "/a"; ephemeral = true; }; }
+	  ];
 	  destroy = (host { services.berth = { enable = true; removed = "destroy"; adopt = true; }; }).systemd.services.berth-apply.serviceConfig.ExecStart;
 	}`, &got)
 	is := func(what string, got, want any) {
@@ -350,6 +355,9 @@ func TestHost(t *testing.T) {
 	}
 	is("apply", got.Exec, "/nix/store/00000000000000000000000000000000-berth/bin/berth apply --yes --release --file /etc/berth/containers/nixos.json")
 	is("apply where what is gone is removed", got.Destroy, "/nix/store/00000000000000000000000000000000-berth/bin/berth apply --yes --prune --adopt --file /etc/berth/containers/nixos.json")
+	if !strings.Contains(got.Guard[0], "for name in c; do") || !strings.Contains(got.Guard[0], `"/var/lib/nixos-containers/$name/var"`) || got.Guard[1] != "" {
+		t.Errorf("what looks for data of NixOS: %q", got.Guard)
+	}
 	is("hosts", got.Hosts, "10.231.136.2 web.containers\n")
 	is("firewall", slices.Sorted(maps.Keys(got.Firewall)), []string{"berth+", "ve-+"})
 	is("ports", got.Firewall["berth+"].TCP, []map[string]int{{"from": 5432, "to": 5432}})

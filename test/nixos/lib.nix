@@ -376,6 +376,8 @@ let
     mkDefault = mkOverride 1000;
     mkForce = mkOverride 50;
     concatStrings = concatStringsSep "";
+    optionalString = yes: text: if yes then text else "";
+    versionAtLeast = a: b: builtins.compareVersions a b >= 0;
     escapeShellArgs = concatStringsSep " ";
   };
 in
