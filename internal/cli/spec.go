@@ -139,7 +139,7 @@ func (a *app) editCmd() *cobra.Command {
 			}
 			if owner != container.OwnerCLI && !adopt {
 				return &container.Error{Subject: string(n), Err: fmt.Errorf("%w: %s", container.ErrOwned, owner), Code: container.CodeOwned,
-					Hint: "edit it there and run berth apply, or take it over with --adopt"}
+					Hint: owner.HowToChange() + ", or take it over with --adopt"}
 			}
 			next, changed, err := a.edit(n, spec)
 			if err != nil || !changed {

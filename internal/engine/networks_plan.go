@@ -31,7 +31,7 @@ func (e *Engine) planNetworks(w Wish) (Wish, []container.NetworkStep, error) {
 		have, there := all[n.Name]
 		if there && have.Owner != "" && have.Owner != n.Owner && !w.Adopt {
 			return w, nil, &container.Error{Op: "network", Subject: n.Name, Err: fmt.Errorf("%w: %s", container.ErrOwned, have.Owner), Code: container.CodeOwned,
-				Hint: "change it there, or take it over with --adopt"}
+				Hint: have.Owner.HowToChange() + ", or take it over with --adopt"}
 		}
 		next, err := e.resolve(n, all)
 		if err != nil {

@@ -128,7 +128,7 @@ func (e *Engine) currentDigest(ctx context.Context, ref container.ImageRef, o *p
 
 func owned(o plan.Observed) error {
 	return &container.Error{Subject: string(o.Name), Err: fmt.Errorf("%w: %s", container.ErrOwned, o.Owner), Code: container.CodeOwned,
-		Hint: "change it there, or take it over with --adopt"}
+		Hint: o.Owner.HowToChange() + ", or take it over with --adopt"}
 }
 
 // pruned are the containers that Apply destroys, those that depend on others

@@ -50,6 +50,12 @@ in
         restartIfChanged = false;
       };
 
+      # There is no /bin/kill.
+      berth-ingress.serviceConfig.ExecReload = [
+        ""
+        "${pkgs.coreutils}/bin/kill -HUP $MAINPID"
+      ];
+
       berth-autostart = {
         inherit path;
         wantedBy = [ "multi-user.target" ];

@@ -10,7 +10,7 @@ lib.evalModules {
     };
     writeText = name: text: { inherit name text; };
   }
-  // lib.genAttrs [ "nftables" "util-linux" "xz" ] (name: { outPath = "/nix/store/00000000000000000000000000000000-${name}"; })
+  // lib.genAttrs [ "coreutils" "nftables" "util-linux" "xz" ] (name: { outPath = "/nix/store/00000000000000000000000000000000-${name}"; })
   // pkgs;
   modules = [
     (import ./host.nix { inherit lib containersModule; })

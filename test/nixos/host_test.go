@@ -346,7 +346,7 @@ func TestHost(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	is("units", got.Units, []string{"berth-apply", "berth-autostart", "berth@"})
+	is("units", got.Units, []string{"berth-apply", "berth-autostart", "berth-ingress", "berth@"})
 	is("units of a host that declares nothing", got.Idle, []string{})
 	is("units of a host that leaves containers to NixOS", got.Before, []string{"container@c"})
 	is("warnings", got.Warnings, []string{"mine"})
@@ -354,6 +354,9 @@ func TestHost(t *testing.T) {
 		t.Errorf("what NixOS warns of without berth: %q", got.Kept)
 	}
 	is("apply", got.Exec, "/nix/store/00000000000000000000000000000000-berth/bin/berth apply --yes --release --file /etc/berth/containers/nixos.json")
+	if owner := container.OwnerFile("/etc/berth/containers/nixos.json"); owner != container.OwnerNixOS || !strings.Contains(got.Exec, strings.TrimPrefix(string(owner), "file:")) {
+		t.Errorf("the owner %s is not that of what is applied", container.OwnerNixOS)
+	}
 	is("apply where what is gone is removed", got.Destroy, "/nix/store/00000000000000000000000000000000-berth/bin/berth apply --yes --prune --adopt --file /etc/berth/containers/nixos.json")
 	if !strings.Contains(got.Guard[0], "for name in c; do") || !strings.Contains(got.Guard[0], `"/var/lib/nixos-containers/$name/var"`) || got.Guard[1] != "" {
 		t.Errorf("what looks for data of NixOS: %q", got.Guard)
