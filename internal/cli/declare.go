@@ -162,7 +162,7 @@ func (a *app) apply(ctx context.Context, s sources) error {
 	if s.release {
 		owners := w.Prune
 		w.Prune = nil
-		if err := a.release(ctx, h, w, owners); err != nil {
+		if err := a.letGo(ctx, h, w, owners); err != nil {
 			return err
 		}
 	}

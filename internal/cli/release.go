@@ -10,10 +10,10 @@ import (
 	"github.com/berth-containers/berth/container"
 )
 
-// release lets go of containers of these owners that w does not name: they are
-// stopped, do not start with the machine, and are those of the command line
-// from then on. Nothing of theirs is lost.
-func (a *app) release(ctx context.Context, h *berth.Host, w berth.Wish, owners []container.Owner) error {
+// letGo stops containers of these owners that w does not name: they do not start
+// with the machine, and are those of the command line from then on. Nothing of
+// theirs is lost.
+func (a *app) letGo(ctx context.Context, h *berth.Host, w berth.Wish, owners []container.Owner) error {
 	all, err := h.Select(berth.Selection{All: true})
 	if err != nil {
 		return err
