@@ -3,7 +3,7 @@
 {
   config,
   lib,
-  options,
+  pkgs,
   ...
 }:
 let
@@ -40,5 +40,13 @@ in
   config = lib.mkIf cfg.takeOverContainers {
     services.berth.from.containers = lib.mapAttrs render config.containers;
     boot.enableContainers = lib.mkForce false;
+
+    # Imperative containers are berth's too, by the commands that made them.
+    environment.systemPackages = [
+      (pkgs.runCommand "berth-as-nixos-container" { } ''
+        mkdir -p "$out/bin"
+        ln -s ${cfg.package}/bin/berth "$out/bin/nixos-container"
+      '')
+    ];
   };
 }

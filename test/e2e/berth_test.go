@@ -29,11 +29,12 @@ import (
 // of all tests.
 type berth struct {
 	testing.TB
-	root   string
-	work   string // the working directory of its commands
-	env    []string
-	binary string // the program, if it is not the one that all tests use
-	via    string // the way into guests of exec, shell and login, if that is not auto
+	root    string
+	work    string // the working directory of its commands
+	env     []string
+	binary  string        // the program, if it is not the one that all tests use
+	longest time.Duration // for each command; 0 is patience
+	via     string        // the way into guests of exec, shell and login, if that is not auto
 }
 
 // patience bounds every command: one that takes longer hangs.
@@ -147,7 +148,7 @@ func (b *berth) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // feed runs a command with standard input. It may be called in any goroutine.
 func (b *berth) feed(in io.Reader, args ...string) result {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(b.longest, patience))
 	defer cancel()
 	cmd := b.command(ctx, args...)
 	var out, err bytes.Buffer

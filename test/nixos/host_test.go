@@ -323,6 +323,7 @@ func TestHost(t *testing.T) {
 		Before   []string
 		Kept     []string
 		Destroy  string
+		Programs []string
 	}
 	evaluate(t, `let c = host { imports = [ (`+full+`) { services.berth.settings.network.subnet = "10.9.0.0/24"; warnings = [ "mine" ]; } ]; }; in {
 	  units = builtins.attrNames c.systemd.services;
@@ -335,6 +336,7 @@ func TestHost(t *testing.T) {
 	  idle = builtins.attrNames (host { }).systemd.services;
 	  before = builtins.attrNames (host { containers.c.path = "/a"; }).systemd.services;
 	  kept = (host { services.berth.takeOverContainers = false; containers.c.path = "/a"; boot.enableContainers = false; }).warnings;
+	  programs = map (p: p.name or "berth") c.environment.systemPackages;
 	  destroy = (host { services.berth = { enable = true; removed = "destroy"; adopt = true; }; }).systemd.services.berth-apply.serviceConfig.ExecStart;
 	}`, &got)
 	is := func(what string, got, want any) {
@@ -355,6 +357,7 @@ func TestHost(t *testing.T) {
 		t.Errorf("the owner %s is not that of what is applied", container.OwnerNixOS)
 	}
 	is("apply where what is gone is removed", got.Destroy, "/nix/store/00000000000000000000000000000000-berth/bin/berth apply --yes --prune --adopt --file /etc/berth/containers/nixos.json")
+	is("programs", slices.Sorted(slices.Values(got.Programs)), []string{"berth", "berth-as-nixos-container"})
 	is("hosts", got.Hosts, "10.231.136.2 web.containers\n")
 	is("firewall", slices.Sorted(maps.Keys(got.Firewall)), []string{"berth+", "ve-+"})
 	is("ports", got.Firewall["berth+"].TCP, []map[string]int{{"from": 5432, "to": 5432}})
