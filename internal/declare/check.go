@@ -77,6 +77,12 @@ func (c checker) store(s container.Spec) {
 	if s.StoreAccess != container.StoreClosure && !s.Image.IsZero() {
 		c.problem("storeAccess", "leave it out, or give a NixOS system", "a guest of an image has a store of its own, if any")
 	}
+	if s.Root != "" && !s.Image.IsZero() {
+		c.problem("root", "leave it out, or give a NixOS system", "what a guest of an image changes is kept apart from any other root")
+	}
+	if s.Root != "" && s.Ephemeral {
+		c.problem("root", "keep one of the two", "the root of an ephemeral guest is in memory")
+	}
 	if hasMount(s, container.StoreDir) && s.Image.IsZero() {
 		c.problem("bindMounts", "leave it out; storeAccess: host shows the host's", "%s is what the guest's NixOS system gives", container.StoreDir)
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"encoding/hex"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/nixos"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
@@ -23,7 +25,7 @@ func (e *Engine) create(ctx context.Context, c plan.Wanted) error {
 	if err := supported(c.Name, c.Spec); err != nil {
 		return err
 	}
-	rec := state.Record{Name: c.Name, Owner: c.Owner, System: c.System, Flake: c.Flake, Generation: 1, Spec: c.Spec, Root: c.Root}
+	rec := state.Record{Name: c.Name, Owner: c.Owner, System: c.System, Flake: c.Flake, Generation: 1, Spec: c.Spec, Root: cmp.Or(c.Root, c.Spec.Root)}
 	if c.System == "" {
 		img, err := e.Images.Get(ctx, c.Spec.Image)
 		if err != nil {
@@ -34,7 +36,13 @@ func (e *Engine) create(ctx context.Context, c plan.Wanted) error {
 	}
 	err := e.closures.Take(ctx, c.Name, c.System)
 	if err == nil {
+		err = makeRoot(c.Spec)
+	}
+	if err == nil {
 		err = e.createFrom(ctx, rec)
+	}
+	if err == nil && c.Spec.Root != "" {
+		err = e.useOwners(nixos.Place{Name: c.Name, Root: c.Spec.Root}, "set privateUsers to that number")
 	}
 	if err != nil {
 		return errors.Join(err, e.closures.Forget(c.Name))
@@ -152,11 +160,20 @@ func (e *Engine) discard(n container.Name, trash string) error {
 	return state.RemoveTree(trash)
 }
 
+// makeRoot makes the directory that a spec names for the guest's root.
+func makeRoot(s container.Spec) error {
+	if s.Root == "" {
+		return nil
+	}
+	return os.MkdirAll(s.Root, 0o755)
+}
+
 // removeRoot removes the guest's root of a container in the trash, where that
-// lies elsewhere. What was only released keeps its root.
+// lies elsewhere and no declaration names it. What was only released keeps its
+// root.
 func removeRoot(trash string) error {
 	rec, err := state.ReadRecord(filepath.Join(trash, "container"))
-	if err != nil || rec.Root == "" || !strings.HasPrefix(filepath.Base(trash), ".trash-") {
+	if err != nil || rec.Root == "" || rec.Root == rec.Spec.Root || !strings.HasPrefix(filepath.Base(trash), ".trash-") {
 		return nil
 	}
 	return state.RemoveTree(rec.Root)

@@ -29,12 +29,10 @@ func (e *Engine) Uninstall(ctx context.Context) ([]string, error) {
 // Autostart are the containers that start when the machine boots, which it has
 // when this is called. What files of nixos-container say about it by now counts.
 func (e *Engine) Autostart(ctx context.Context) ([]container.Name, error) {
-	if p, ok := e.supervisor.(supervise.Preparer); ok {
-		if err := p.Prepare(ctx); err != nil {
-			return nil, err
-		}
-	}
 	followed := e.Nixos().followAll(ctx)
+	if p, ok := e.supervisor.(supervise.Preparer); ok {
+		followed = errors.Join(followed, p.Prepare(ctx))
+	}
 	names, err := e.Names()
 	if err != nil {
 		return nil, err

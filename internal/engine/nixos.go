@@ -163,27 +163,29 @@ func (x Nixos) followAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// keepOwners has the container use the files in its root as they are, where a
-// systemd-nspawn has given them to a range of users.
+// keepOwners has the container use the files in its root as they are.
 func (x Nixos) keepOwners(ctx context.Context, place nixos.Place) error {
+	return x.e.locked(ctx, place.Name, func() error { return x.e.useOwners(place, "write PRIVATE_USERS=pick in "+place.Conf) })
+}
+
+// useOwners has a container use the files in its root as they are, where a
+// systemd-nspawn has given them to a range of users. Its lock is held.
+func (e *Engine) useOwners(place nixos.Place, remedy string) error {
 	base, err := place.Shifted()
 	if err != nil || base == 0 {
 		return err
 	}
-	return x.e.locked(ctx, place.Name, func() error {
-		rec, err := x.e.record(place.Name)
-		if err != nil {
-			return err
-		}
-		if rec.Spec.PrivateUsers.Mode == container.UsersPick {
-			rec.UIDBase = base
-		}
-		if launch.UIDBase(rec) != base {
-			return &container.Error{Err: fmt.Errorf("the files in %s belong to the users from %d on, and %s says something else", place.Root, base, place.Conf),
-				Hint: "write PRIVATE_USERS=pick there"}
-		}
-		return errors.Join(state.WriteRecord(x.e.Paths.Container(place.Name), *rec), launch.KeepOwners(x.e.Paths, place.Name, base))
-	})
+	rec, err := e.record(place.Name)
+	if err != nil {
+		return err
+	}
+	if rec.Spec.PrivateUsers.Mode == container.UsersPick {
+		rec.UIDBase = base
+	}
+	if launch.UIDBase(rec) != base {
+		return &container.Error{Err: fmt.Errorf("the files in %s belong to the users from %d on, and privateUsers says something else", place.Root, base), Hint: remedy}
+	}
+	return errors.Join(state.WriteRecord(e.Paths.Container(place.Name), *rec), launch.KeepOwners(e.Paths, place.Name, base))
 }
 
 // foreign is the unit of the host that runs a container, and what it is at; ok

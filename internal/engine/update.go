@@ -24,6 +24,12 @@ func (e *Engine) update(ctx context.Context, w Wish, c plan.Wanted, s container.
 	if err := e.updateOrigin(ctx, &next, c, rec.Spec, s); err != nil {
 		return err
 	}
+	if next.Spec.Root != rec.Spec.Root {
+		next.Root = next.Spec.Root
+		if err := makeRoot(next.Spec); err != nil {
+			return err
+		}
+	}
 	if s.Restart {
 		if err := e.ready(&next); err != nil {
 			return err

@@ -3,7 +3,7 @@
 {
   config,
   lib,
-  options,
+  pkgs,
   ...
 }:
 let
@@ -12,11 +12,16 @@ let
 
   cfg = config.services.berth;
 
-  # The roots of containers that keep them, as NixOS has made them so far.
+  # The roots of containers that keep them stay where NixOS has made them.
   roots = "/var/lib/${
     lib.optionalString (lib.versionAtLeast config.system.stateVersion "22.05") "nixos-"
   }containers";
-  stateful = lib.attrNames (lib.filterAttrs (_: c: !c.ephemeral) config.containers);
+  render =
+    name: c:
+    let
+      r = containers.render c;
+    in
+    r // { keys = r.keys // lib.optionalAttrs (!c.ephemeral) { root = "${roots}/${name}"; }; };
 
   # NixOS warns of containers without their own implementation. What it says to
   # do then would have both run them.
@@ -33,17 +38,15 @@ in
   options.warnings = mkOption { apply = lib.filter unwanted; };
 
   config = lib.mkIf cfg.takeOverContainers {
-    services.berth.from.containers = lib.mapAttrs (_: containers.render) config.containers;
+    services.berth.from.containers = lib.mapAttrs render config.containers;
     boot.enableContainers = lib.mkForce false;
 
-    # A guest that comes up empty is worse than one that does not come up.
-    systemd.services.berth-apply.preStart = lib.mkIf (stateful != [ ]) ''
-      for name in ${lib.escapeShellArgs stateful}; do
-        if [ -e "${roots}/$name/var" ] && [ ! -e "/var/lib/berth/containers/$name" ]; then
-          echo "$name: its data is in ${roots}/$name, and berth would start it without. Bind-mount what it is to keep, in containers.$name.bindMounts, and move the directory away." >&2
-          exit 1
-        fi
-      done
-    '';
+    # Imperative containers are berth's too, by the commands that made them.
+    environment.systemPackages = [
+      (pkgs.runCommand "berth-as-nixos-container" { } ''
+        mkdir -p "$out/bin"
+        ln -s ${cfg.package}/bin/berth "$out/bin/nixos-container"
+      '')
+    ];
   };
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-containers/berth/test/mini-nixos"
 )
 
@@ -141,6 +143,33 @@ func (b *berth) guestCannotChangeStore(s mininixos.Set, mapped bool) {
 	if out, err := nixStore(b, s, "--verify-path", one, secret); err != nil {
 		b.Errorf("the host's store has changed: %v\n%s", err, out)
 	}
+}
+
+// TestSystemRoot takes a root that is there already, with the guest's own
+// numbers, and leaves it behind.
+func TestSystemRoot(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	s := b.systems()
+	root := filepath.Join(b.work, "roots", "web")
+	must(t, os.MkdirAll(filepath.Join(root, "srv"), 0o755))
+	must(t, os.WriteFile(filepath.Join(root, "srv/old"), []byte("data"), 0o644))
+	must(t, os.Lchown(filepath.Join(root, "srv/old"), 1000, 1000))
+	b.declare("containers: { web: { system: " + s.Systems["one"] + ", root: " + root + " } }")
+	b.run("up")
+	is(t, "what was there", b.in("web", "cat /srv/old; stat -c ' %u' /srv/old"), "data 1000")
+	b.in("web", "echo new >/srv/new")
+	var st unix.Stat_t
+	must(t, unix.Lstat(filepath.Join(root, "srv/new"), &st))
+	is(t, "owner of what root in the guest wrote", st.Uid, 0)
+	is(t, "nothing new", b.run("up").err, "web: nothing to do\n")
+
+	b.run("destroy", "web", "--yes")
+	if _, err := os.Stat(filepath.Join(root, "srv/new")); err != nil {
+		t.Errorf("the data is gone: %v", err)
+	}
+	b.run("up")
+	is(t, "what the next one finds", b.in("web", "cat /srv/new"), "new")
 }
 
 // TestSystemHostStore shows all of the host's store to a guest.

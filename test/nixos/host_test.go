@@ -75,6 +75,8 @@ func TestContainersOptions(t *testing.T) {
 		{"flake", `flake = "github:a/b#c";`, "system", ``},
 		{"autoStart", ``, "autoStart", `false`},
 		{"autoStart", `autoStart = true;`, "autoStart", `true`},
+		{"ephemeral", ``, "root", `"/var/lib/nixos-containers/c"`},
+		{"ephemeral", `ephemeral = true;`, "root", ``},
 		{"ephemeral", `ephemeral = true;`, "ephemeral", `true`},
 		{"restartIfChanged", `restartIfChanged = false;`, "restartIfChanged", `false`},
 		{"timeoutStartSec", `timeoutStartSec = "5min";`, "timeoutStartSec", `"5min"`},
@@ -321,7 +323,7 @@ func TestHost(t *testing.T) {
 		Before   []string
 		Kept     []string
 		Destroy  string
-		Guard    []string
+		Programs []string
 	}
 	evaluate(t, `let c = host { imports = [ (`+full+`) { services.berth.settings.network.subnet = "10.9.0.0/24"; warnings = [ "mine" ]; } ]; }; in {
 	  units = builtins.attrNames c.systemd.services;
@@ -334,10 +336,7 @@ func TestHost(t *testing.T) {
 	  idle = builtins.attrNames (host { }).systemd.services;
 	  before = builtins.attrNames (host { containers.c.path = "/a"; }).systemd.services;
 	  kept = (host { services.berth.takeOverContainers = false; containers.c.path = "/a"; boot.enableContainers = false; }).warnings;
-	  guard = map (module: (host module).systemd.services.berth-apply.preStart) [
-	    { services.berth.takeOverContainers = true; containers.c.path = "/a"; }
-	    { services.berth.takeOverContainers = true; containers.c = { path = "/a"; ephemeral = true; }; }
-	  ];
+	  programs = map (p: p.name or "berth") c.environment.systemPackages;
 	  destroy = (host { services.berth = { enable = true; removed = "destroy"; adopt = true; }; }).systemd.services.berth-apply.serviceConfig.ExecStart;
 	}`, &got)
 	is := func(what string, got, want any) {
@@ -358,9 +357,7 @@ func TestHost(t *testing.T) {
 		t.Errorf("the owner %s is not that of what is applied", container.OwnerNixOS)
 	}
 	is("apply where what is gone is removed", got.Destroy, "/nix/store/00000000000000000000000000000000-berth/bin/berth apply --yes --prune --adopt --file /etc/berth/containers/nixos.json")
-	if !strings.Contains(got.Guard[0], "for name in c; do") || !strings.Contains(got.Guard[0], `"/var/lib/nixos-containers/$name/var"`) || got.Guard[1] != "" {
-		t.Errorf("what looks for data of NixOS: %q", got.Guard)
-	}
+	is("programs", slices.Sorted(slices.Values(got.Programs)), []string{"berth", "berth-as-nixos-container"})
 	is("hosts", got.Hosts, "10.231.136.2 web.containers\n")
 	is("firewall", slices.Sorted(maps.Keys(got.Firewall)), []string{"berth+", "ve-+"})
 	is("ports", got.Firewall["berth+"].TCP, []map[string]int{{"from": 5432, "to": 5432}})
