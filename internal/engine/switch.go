@@ -62,6 +62,9 @@ func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Reco
 	case trouble == nil:
 		return e.arrive(ctx, t, "")
 	}
+	if err := e.sameGuest(t); err != nil {
+		trouble = err
+	}
 	t.Back = trouble.Error()
 	if errors.Is(trouble, unit.ErrNotRun) || errors.Is(trouble, guest.ErrEnded) { // it has its old system still, or again
 		return errors.Join(undone(t), e.returned(t))
