@@ -215,6 +215,13 @@ func TestGenerationPending(t *testing.T) {
 	after := g.guest()
 	is(t, "guest", after.system+after.boot, "two"+before.boot)
 	is(t, "generations", g.table(), "1:one 2:two*")
+	g.try("exec", "web", "--", "systemctl", "reboot")
+	g.until("it has booted again", func() bool {
+		r := g.try("exec", "web", "--", "/bin/sh", "-c", "cat /proc/sys/kernel/random/boot_id; systemctl is-system-running --wait")
+		return r.code == 0 && !strings.Contains(r.out, before.boot)
+	})
+	is(t, "system after a reboot", g.guest().system, "two")
+	is(t, "generations", g.table(), "1:one 2:two*")
 	g.link("failing")
 	g.run("update", "web", "--boot")
 	g.fails(5, "update", "web")
