@@ -166,7 +166,7 @@ func (g *generational) updates() {
 func (g *generational) rollsBack() {
 	g.Helper()
 	before := g.guest()
-	g.fails(5, "update", "web", "--no-rollback")
+	g.has(g.fails(5, "update", "web", "--no-rollback").err, "note: generation 3, which has this system, was undone: broken.service failed")
 	is(g, "generations", g.table(), "1:one 2:two 3:failing*!")
 	is(g, "the unit to look at", g.in("web", "systemctl is-failed broken"), "failed")
 	g.has(g.run("rollback", "web").err, "web: update, effect switch", "switches to generation 2")
