@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/plan"
+	"github.com/berth-containers/berth/internal/state"
 )
 
 // Plan says what Apply would do. It refuses what Apply would refuse.
@@ -33,6 +34,7 @@ func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
 		c, s, err := e.planOne(ctx, w, w.wanted(n))
 		if err == nil {
 			s.Packages, err = e.packages(ctx, c, s)
+			s.Notes = append(s.Notes, e.failedBefore(c, s)...)
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -113,6 +115,21 @@ func (e *Engine) packages(ctx context.Context, c plan.Wanted, s container.Step) 
 		return nil, container.Named(c.Name, err)
 	}
 	return &d, nil
+}
+
+// failedBefore tells that a step leads to a system which a guest was taken back
+// from.
+func (e *Engine) failedBefore(c plan.Wanted, s container.Step) []string {
+	if c.System == "" || s.Action != container.ActionUpdate {
+		return nil
+	}
+	all, _ := state.Generations(e.Paths.Container(c.Name)) // what is wrong with them is for who needs them to say
+	for _, g := range slices.Backward(all) {
+		if g.System == c.System && g.Failed != "" {
+			return []string{fmt.Sprintf("generation %d, which has this system, was undone: %s", g.Number, g.Failed)}
+		}
+	}
+	return nil
 }
 
 // currentDigest is what an image reference stands for now, without reading it

@@ -48,7 +48,23 @@ type leftover struct {
 }
 
 func (e *Engine) leftovers() []leftover {
-	return slices.Concat(e.directories(), e.runtimes(), e.systemsLeft(), e.builtLeft(), e.served())
+	return slices.Concat(e.directories(), e.runtimes(), e.systemsLeft(), e.builtLeft(), e.transitions(), e.served())
+}
+
+// transitions are updates that were killed.
+func (e *Engine) transitions() []leftover {
+	entries, _ := os.ReadDir(e.Paths.Transitions())
+	var out []leftover
+	for _, f := range entries {
+		n, err := container.ParseName(strings.TrimSuffix(f.Name(), ".json"))
+		if err != nil || state.Held(e.Paths.Lock(n)) {
+			continue
+		}
+		out = append(out, leftover{what: fmt.Sprintf("an interrupted update of %s", n), remove: func(ctx context.Context) (bool, error) {
+			return e.unlessLocked(e.Paths.Lock(n), func() error { return e.mend(ctx, n) })
+		}})
+	}
+	return out
 }
 
 // served is what processes for names and ingress left that nobody needs any

@@ -62,6 +62,9 @@ func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Reco
 	case trouble == nil:
 		return e.arrive(ctx, t, "")
 	}
+	if err := e.sameGuest(t); err != nil {
+		trouble = err
+	}
 	t.Back = trouble.Error()
 	if errors.Is(trouble, unit.ErrNotRun) || errors.Is(trouble, guest.ErrEnded) { // it has its old system still, or again
 		return errors.Join(undone(t), e.returned(t))
@@ -211,27 +214,29 @@ func (e *Engine) switchBack(ctx context.Context, t *state.Transition) error {
 // to its new system all went well so far: the rest of the health window is over.
 func (e *Engine) mendSwitch(ctx context.Context, t *state.Transition, rec *state.Record) error {
 	obs, err := e.supervisor.Observe(rec.Name)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if obs.State != container.Running || obs.Leader != t.Leader || obs.Started != t.Started {
+	case obs.Leader != t.Leader || obs.Started != t.Started:
 		return e.endTransition(rec) // it has started anew, with its record
-	}
-	if rec.Generation == t.After.Generation {
+	case obs.State == container.Paused:
+		return pausedError(rec.Name)
+	case rec.Generation == t.After.Generation:
 		return e.arrive(ctx, t, "")
 	}
 	limit, cancel := healthWindow(ctx, t.After.Spec)
 	defer cancel()
 	system, err := e.endSwitch(limit, t, obs)
-	var exit *exitError
-	switch {
-	case err != nil && !errors.As(err, &exit):
+	if err != nil && !errors.As(err, new(*exitError)) {
 		return err
-	case t.Back == "" && err == nil && system == t.After.System:
-		return e.arrive(ctx, t, "")
-	case t.Back == "" && err == nil && system == t.Before.System: // it was never begun
+	}
+	switch {
+	case t.Back != "":
+	case err == nil && system == t.Before.System: // it was never begun
 		return e.returned(t)
-	case t.Back == "":
+	case system == t.After.System && e.looksHealthy(ctx, t, err):
+		return e.arrive(ctx, t, "")
+	default:
 		t.Back = "the update was interrupted"
 		if err != nil {
 			t.Back += ", and " + err.Error()
@@ -240,32 +245,44 @@ func (e *Engine) mendSwitch(ctx context.Context, t *state.Transition, rec *state
 	return e.switchBack(ctx, t)
 }
 
+// looksHealthy reports whether a guest is where a switch that ended so should
+// have taken it. One that ended well is taken at its word.
+func (e *Engine) looksHealthy(ctx context.Context, t *state.Transition, ended error) bool {
+	if ended == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	return e.awaitHealth(ctx, t, ended) == nil
+}
+
 // endSwitch waits for the end of a switch that was begun, and returns the
-// system that the guest has then, or "" where that is none of the two.
-func (e *Engine) endSwitch(ctx context.Context, t *state.Transition, obs supervise.Observation) (container.StorePath, error) {
+// system that the guest has then, or "" where that is none of the two. The error
+// is an *exitError where it has ended badly.
+func (e *Engine) endSwitch(ctx context.Context, t *state.Transition, obs supervise.Observation) (system container.StorePath, err error) {
 	g, err := guest.Open(obs.Leader, obs.Started, e.cgroups)
 	if err != nil {
 		return "", err
 	}
 	defer g.Close()
-	code, err := g.Attend(ctx, t.Unit)
-	switch {
+	var exit error
+	switch code, err := g.Attend(ctx, t.Unit); {
 	case errors.Is(err, context.DeadlineExceeded):
 		e.ask(context.WithoutCancel(ctx), t.Before.Name, "systemctl", "stop", t.Unit)
-		return "", &exitError{codeLate}
+		exit = &exitError{codeLate}
 	case err != nil:
 		return "", err
 	case code != 0:
-		return "", &exitError{code}
+		exit = &exitError{code}
 	}
 	link, err := g.Readlink("run/current-system")
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
 	for _, s := range []container.StorePath{t.Before.System, t.After.System} {
 		if link == string(s) {
-			return s, nil
+			system = s
 		}
 	}
-	return "", err
+	return system, exit
 }

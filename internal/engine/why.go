@@ -139,7 +139,8 @@ func literally(unit string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(unit)
 }
 
-// ask runs a program in the guest and returns the first 16 KiB that it writes.
+// ask runs a program in the guest, where that leaves no trace in its log, and
+// returns the first 16 KiB that it writes.
 func (e *Engine) ask(ctx context.Context, n container.Name, args ...string) ([]byte, int) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -148,7 +149,7 @@ func (e *Engine) ask(ctx context.Context, n container.Name, args ...string) ([]b
 	defer null.Close()
 	code := guest.CodeFailed
 	b, err := listen(16<<10, func(w *os.File) {
-		code, _ = e.Exec(ctx, n, guest.Command{Args: args, Stdin: null, Stdout: w, Stderr: null, Impatient: true})
+		code, _ = e.Exec(ctx, n, guest.Command{Args: args, Stdin: null, Stdout: w, Stderr: null, Impatient: true, Way: guest.Direct})
 	})
 	if err != nil {
 		return nil, guest.CodeFailed

@@ -166,7 +166,7 @@ func (g *generational) updates() {
 func (g *generational) rollsBack() {
 	g.Helper()
 	before := g.guest()
-	g.fails(5, "update", "web", "--no-rollback")
+	g.has(g.fails(5, "update", "web", "--no-rollback").err, "note: generation 3, which has this system, was undone: broken.service failed")
 	is(g, "generations", g.table(), "1:one 2:two 3:failing*!")
 	is(g, "the unit to look at", g.in("web", "systemctl is-failed broken"), "failed")
 	g.has(g.run("rollback", "web").err, "web: update, effect switch", "switches to generation 2")
@@ -214,6 +214,13 @@ func TestGenerationPending(t *testing.T) {
 	g.run("set", "web", "restartIfChanged=true")
 	after := g.guest()
 	is(t, "guest", after.system+after.boot, "two"+before.boot)
+	is(t, "generations", g.table(), "1:one 2:two*")
+	g.try("exec", "web", "--", "systemctl", "reboot")
+	g.until("it has booted again", func() bool {
+		r := g.try("exec", "web", "--", "/bin/sh", "-c", "cat /proc/sys/kernel/random/boot_id; systemctl is-system-running --wait")
+		return r.code == 0 && !strings.Contains(r.out, before.boot)
+	})
+	is(t, "system after a reboot", g.guest().system, "two")
 	is(t, "generations", g.table(), "1:one 2:two*")
 	g.link("failing")
 	g.run("update", "web", "--boot")
@@ -326,6 +333,79 @@ func TestGenerationKept(t *testing.T) {
 	if !collected() {
 		t.Error("the system of a container that is gone is kept")
 	}
+}
+
+// TestGenerationHostStore switches a guest that sees all of the host's store.
+func TestGenerationHostStore(t *testing.T) {
+	t.Parallel()
+	g := newGenerational(t, "one", "storeAccess=host")
+	before := g.guest()
+	g.link("two")
+	g.has(g.run("update", "web").err, "web: update, effect switch")
+	after := g.guest()
+	is(t, "guest", after.system+after.boot, "two"+before.boot)
+	is(t, "mounts of the store", g.in("web", "grep -c ' /nix/store ' /proc/self/mountinfo"), "1")
+}
+
+// TestGenerationFromCache switches between systems of berth's own store, and to
+// one of the host's.
+func TestGenerationFromCache(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	g := &generational{b, b.systems()}
+	key := g.cache("one", "failing")
+	for _, name := range []string{"one", "failing"} {
+		g.run("nix", "pull", "file://"+g.work+"/cache", g.s.Systems[name], "--trusted-public-key", key)
+	}
+	g.run("create", "web", "--system-path", g.s.Systems["one"], "privateNetwork=true", "networks=[none]", "--start")
+	before := g.guest()
+	g.run("set", "web", "system="+g.s.Systems["two"])
+	is(t, "in the host's store", g.guest().system, "two")
+	g.in("web", "test -x "+g.s.Systems["one"]+"/init && busybox wget -qO- http://127.0.0.1:8080/")
+	g.fails(5, "set", "web", "system="+g.s.Systems["failing"])
+	g.run("nix", "gc")
+	g.run("rollback", "web")
+	after := g.guest()
+	is(t, "guest", after.system+after.boot+after.steady, "one"+before.boot+before.steady)
+	g.run("nix", "gc")
+	g.run("restart", "web")
+	g.run("rollback", "web", "--to", "3", "--no-rollback", "--boot")
+	g.run("restart", "web")
+	is(t, "system", g.guest().system, "failing")
+	g.run("destroy", "web")
+	g.run("nix", "gc")
+}
+
+// TestGenerationStopped ends a guest in the midst of an update.
+func TestGenerationStopped(t *testing.T) {
+	t.Parallel()
+	g := newGenerational(t, "one")
+	g.link("stuck")
+	ended := make(chan result, 1)
+	go func() { ended <- g.try("update", "web") }()
+	log := filepath.Join(g.root, "var/lib/berth/containers/web/switch.log")
+	g.until("the guest switches", func() bool {
+		b, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(b), "activating the configuration")
+	})
+	g.run("terminate", "web")
+	g.has(func() string { r := <-ended; is(t, "code of the update", r.code, 5); return r.err }(), "web: unhealthy after its update: ")
+	g.state("web", "stopped")
+	is(t, "generations", g.table(), "1:one* 2:stuck!")
+	g.run("start", "web")
+	is(t, "system", g.guest().system, "one")
+
+	cmd, _ := g.spawn("update", "web") // and with a berth that is killed
+	must(t, os.Remove(log))
+	g.until("the guest switches", func() bool {
+		b, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(b), "activating the configuration")
+	})
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	g.has(g.run("stop", "web").err, "an update from generation 1 to 2 was interrupted: it starts with generation 1")
+	g.run("start", "web")
+	is(t, "system", g.guest().system, "one")
 }
 
 // TestGenerationImages goes between images, and takes what the guest has

@@ -356,18 +356,9 @@ func TestSystemFromCache(t *testing.T) {
 	b := newBerth(t)
 	s := b.systems()
 	one := s.Systems["one"]
-	run := func(program string, args ...string) {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), filepath.Join(s.Nix, program), args...)
-		cmd.Dir = b.work
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s %q: %v\n%s", program, args, err, out)
-		}
-	}
-	run("nix-store", "--generate-binary-cache-key", "test-1", "secret", "public")
-	run("nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://"+b.work+"/cache?compression=none&secret-key="+b.work+"/secret", one)
+	key := (&generational{b, s}).cache("one")
 	b.env = append(b.env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/nonexistent")
-	b.run("nix", "pull", "file://"+b.work+"/cache", one, "--trusted-public-key", strings.TrimSpace(b.read(filepath.Join(b.work, "public"))))
+	b.run("nix", "pull", "file://"+b.work+"/cache", one, "--trusted-public-key", key)
 	b.run("create", "web", "--system-path", one, "--start")
 	is(t, "system", b.in("web", "readlink /run/current-system"), one)
 	is(t, "closure", b.in("web", "ls -A /nix/store"), strings.Join(closureOf(t, s, "one"), "\n"))
@@ -376,4 +367,23 @@ func TestSystemFromCache(t *testing.T) {
 	b.run("destroy", "web")
 	b.run("nix", "gc")
 	is(t, "what is left of the store", b.out("nix", "ls", "--json"), "[]")
+}
+
+// cache makes a binary cache of systems in the directory cache, and returns its
+// public key.
+func (g *generational) cache(names ...string) string {
+	g.Helper()
+	run := func(program string, args ...string) {
+		g.Helper()
+		cmd := exec.CommandContext(g.Context(), filepath.Join(g.s.Nix, program), args...)
+		cmd.Dir = g.work
+		if out, err := cmd.CombinedOutput(); err != nil {
+			g.Fatalf("%s %q: %v\n%s", program, args, err, out)
+		}
+	}
+	run("nix-store", "--generate-binary-cache-key", "test-1", "secret", "public")
+	for _, n := range names {
+		run("nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://"+g.work+"/cache?compression=none&secret-key="+g.work+"/secret", g.s.Systems[n])
+	}
+	return strings.TrimSpace(g.read(filepath.Join(g.work, "public")))
 }
