@@ -2,8 +2,8 @@ package process
 
 import (
 	"bufio"
-	"context"
 	"errors"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -50,7 +50,7 @@ const headless = "headless"
 
 func liveHeadless() error {
 	if unix.Gettid() != unix.Getpid() {
-		return errors.New("this is not the first thread")
+		return unix.Exec("/proc/self/exe", os.Args, os.Environ()) // on the first thread
 	}
 	runtime.LockOSThread()
 	go func() {

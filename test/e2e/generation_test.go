@@ -293,9 +293,8 @@ func TestGenerationHealth(t *testing.T) {
 }
 
 // TestGenerationKept: nothing that a container may need is collected, by the
-// host's Nix or in berth's own store.
+// host's Nix or in berth's own store. It has mininixos.Unkept for itself.
 func TestGenerationKept(t *testing.T) {
-	t.Parallel()
 	g := newGenerational(t, mininixos.Unkept)
 	spare := g.s.Systems[mininixos.Unkept]
 	collected := func() bool {

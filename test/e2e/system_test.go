@@ -190,9 +190,8 @@ func TestSystemHostStore(t *testing.T) {
 }
 
 // TestSystemKept: a container's system is not collected, and is when nobody
-// needs it any more.
+// needs it any more. It has mininixos.Unkept for itself.
 func TestSystemKept(t *testing.T) {
-	t.Parallel()
 	b := newBerth(t)
 	s := b.systems()
 	spare := s.Systems[mininixos.Unkept]
