@@ -212,22 +212,6 @@ func TestRecreate(t *testing.T) {
 	b.has(b.run("image", "prune").err, "0 images removed") // a kept generation has it
 }
 
-// TestUnsupported: keys of later days are refused by name, not ignored.
-func TestUnsupported(t *testing.T) {
-	t.Parallel()
-	b := newBerth(t)
-	b.declare("containers: { a: { image: \"$TINY\" }, k: { privateNetwork: true, flake: \".#a\" } }")
-	for _, args := range []string{"plan -f berth.yaml", "up", "create x --flake .#a"} {
-		r := b.try(strings.Fields(args)...)
-		if r.code == 0 {
-			t.Errorf("not refused: %v", r)
-		}
-		is(t, "stdout", r.out, "")
-		b.has(r.err, "not yet supported", "flake")
-	}
-	is(t, "containers", b.out("ls", "-q"), "")
-}
-
 // TestRelativePaths are meant from where the declaration is.
 func TestRelativePaths(t *testing.T) {
 	t.Parallel()

@@ -293,8 +293,9 @@ func TestGenerationHealth(t *testing.T) {
 }
 
 // TestGenerationKept: nothing that a container may need is collected, by the
-// host's Nix or in berth's own store. It has mininixos.Unkept for itself.
+// host's Nix or in berth's own store.
 func TestGenerationKept(t *testing.T) {
+	t.Parallel()
 	g := newGenerational(t, mininixos.Unkept)
 	spare := g.s.Systems[mininixos.Unkept]
 	collected := func() bool {

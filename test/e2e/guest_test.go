@@ -75,7 +75,7 @@ func TestCrash(t *testing.T) {
 		t.Errorf("four restarts took %v: there are no pauses", took)
 	}
 	b.has(b.out("why", "k"), "restarted 4 times after failures")
-	b.has(b.out("status", "k"), "restarts  4")
+	b.has(b.out("status", "k"), "restarts    4")
 	b.run("restart", "k")
 	is(t, "restarts after one by its owner", b.status("k").Restarts, 0)
 	must(t, syscall.Kill(b.nspawn("k"), syscall.SIGKILL)) // stop in the middle of it

@@ -190,11 +190,12 @@ func TestSystemHostStore(t *testing.T) {
 }
 
 // TestSystemKept: a container's system is not collected, and is when nobody
-// needs it any more. It has mininixos.Unkept for itself.
+// needs it any more.
 func TestSystemKept(t *testing.T) {
+	t.Parallel()
 	b := newBerth(t)
 	s := b.systems()
-	spare := s.Systems[mininixos.Unkept]
+	spare := s.Systems[mininixos.Unkept2]
 	b.run("create", "web", "--system-path", spare, "keepGenerations=1")
 	collect := func() (string, error) { return nixStore(t, s, "--delete", spare) }
 	if out, err := collect(); err == nil || !strings.Contains(out, "alive") {

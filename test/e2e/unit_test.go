@@ -39,7 +39,7 @@ func execSeenInside(t *testing.T, b *berth) {
 		cmd, out := b.spawn("exec", "web", "--", "sh", "-c", "echo ready; exec sleep 4321")
 		is(t, "first line", out.line(), "ready")
 		b.until("it runs", func() bool { return b.guestRuns("web", "sleep", "4321") != 0 })
-		b.has(b.in("web", "systemctl status 'berth-exec-*'"), "sleep 4321", "Run by berth exec", "active (running)")
+		b.has(b.in("web", "systemctl status 'berth-exec-*'"), "sleep 4321", "Run by berth", "active (running)")
 		end(func(s os.Signal) { must(t, cmd.Process.Signal(s)) })
 		_ = cmd.Wait()
 		b.until("its unit is gone after it was "+name, func() bool { return b.units("web") == "" })

@@ -88,6 +88,7 @@ in
   crashing = system { version = "7"; units = common "7" // { "crash.service" = crash; }; };
   large = system { version = "5"; packages = builtins.genList package 1000; };
   spare = system { version = "6"; };
+  remnant = system { version = "8"; };
   # In no system: what a guest must not see.
   secret = derivation {
     name = "secret";

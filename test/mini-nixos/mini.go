@@ -35,10 +35,14 @@ type Set struct {
 }
 
 // names are those of default.nix that are built.
-var names = [...]string{"one", "two", "failing", "stuck", "crashing", "large", "spare", "secret", "nix", "base"}
+var names = [...]string{"one", "two", "failing", "stuck", "crashing", "large", "spare", "remnant", "secret", "nix", "base"}
 
-// Unkept is not saved from garbage collection: a test may collect it.
-const Unkept = "spare"
+// Unkept and Unkept2 are not saved from garbage collection: a test that has one
+// for itself may collect it.
+const (
+	Unkept  = "spare"
+	Unkept2 = "remnant"
+)
 
 // Cached is the file in the directory cache that holds everything.
 func Cached(cache string) (string, error) {
@@ -225,7 +229,7 @@ func (b builder) unpack(s Set, file string) error {
 		return err
 	}
 	for _, n := range slices.Sorted(maps.Keys(s.Systems)) {
-		if n == Unkept {
+		if n == Unkept || n == Unkept2 {
 			continue
 		}
 		err := os.Symlink(s.Systems[n], filepath.Join(roots, filepath.Base(s.Systems[n])))
