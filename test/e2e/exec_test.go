@@ -237,6 +237,11 @@ func (b *berth) execEndsWithGuest(name, verb string) {
 	b.run("start", name)
 	cmd, _ := b.spawn("exec", name, "--", "sleep", "60")
 	b.until("the command runs", func() bool { return b.guestRuns(name, "sleep", "60") != 0 })
+	if b.via == "unit" { // and systemd has said so
+		b.until("its unit is active", func() bool {
+			return b.try("exec", "--via", "direct", name, "--", "systemctl", "is-active", "berth-exec-*").out == "active\n"
+		})
+	}
 	b.run(verb, name)
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 137 && (verb != "stop" || code != 143) {
