@@ -18,7 +18,7 @@ import (
 
 // Generations are all of a container, the first first.
 func (e *Engine) Generations(ctx context.Context, n container.Name) ([]container.Generation, error) {
-	if err := e.mendIdle(ctx, n); err != nil {
+	if err := e.mendIdle(ctx, n, idlePatience); err != nil {
 		return nil, err
 	}
 	rec, err := e.Record(n)
@@ -61,7 +61,7 @@ func (e *Engine) runs(rec *state.Record) (int, error) {
 // Rollback is the wish that a container be as it was in the generation to, or
 // if that is 0 in the last one before its own that did not fail.
 func (e *Engine) Rollback(ctx context.Context, n container.Name, to int) (Wish, error) {
-	if err := e.mendIdle(ctx, n); err != nil {
+	if err := e.mendIdle(ctx, n, idlePatience); err != nil {
 		return Wish{}, err
 	}
 	rec, err := e.Record(n)
@@ -97,7 +97,7 @@ func (e *Engine) Rollback(ctx context.Context, n container.Name, to int) (Wish, 
 // Update is the wish that a container have what the references of its spec
 // stand for now.
 func (e *Engine) Update(ctx context.Context, n container.Name) (Wish, error) {
-	if err := e.mendIdle(ctx, n); err != nil {
+	if err := e.mendIdle(ctx, n, idlePatience); err != nil {
 		return Wish{}, err
 	}
 	rec, err := e.Record(n)

@@ -27,7 +27,7 @@ func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
 	}
 	var errs []error
 	for _, n := range slices.Concat(e.levels(w)...) {
-		if err := e.mendIdle(ctx, n); err != nil {
+		if err := e.mendIdle(ctx, n, idlePatience); err != nil {
 			errs = append(errs, err)
 			continue
 		}

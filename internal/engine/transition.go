@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/plan"
@@ -114,19 +115,31 @@ func kept(t *state.Transition) error {
 
 var errUnhealthy = errors.New("unhealthy after its update")
 
-// mendIdle mends a container that no other command works on.
-func (e *Engine) mendIdle(ctx context.Context, n container.Name) error {
+// idlePatience is how long a command that has been killed is waited for: what it
+// was just starting holds its lock until that is dead too.
+const idlePatience = time.Second
+
+// mendIdle mends a container that no other command works on. Its lock is waited
+// for as long as patience.
+func (e *Engine) mendIdle(ctx context.Context, n container.Name, patience time.Duration) error {
 	if t, err := e.Paths.ReadTransition(n); t == nil {
 		return err
 	}
-	_, err := e.unlessLocked(e.Paths.Lock(n), func() error { return e.mend(ctx, n) })
-	return err
+	limit, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	lock, err := state.AwaitLock(limit, e.Paths.Lock(n))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return errors.Join(e.mend(ctx, n), lock.Unlock())
 }
 
 // tryMend is mendIdle for who has something else to do: what keeps it from being
 // done is told.
 func (e *Engine) tryMend(ctx context.Context, n container.Name) {
-	if err := e.mendIdle(ctx, n); err != nil {
+	if err := e.mendIdle(ctx, n, 0); err != nil {
 		e.tell(n, "%v", err)
 	}
 }
