@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/berth-containers/berth/container"
-	"github.com/berth-containers/berth/internal/declare"
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/nixos"
@@ -114,11 +113,12 @@ func (x Nixos) wish(place nixos.Place) (Wish, error) {
 	if err != nil {
 		return Wish{}, err
 	}
-	return wishFor(place, d), nil
+	return wishFor(place, d.Spec), nil
 }
 
-func wishFor(place nixos.Place, d declare.Declared) Wish {
-	return Wish{Containers: []plan.Wanted{{Name: place.Name, Owner: place.Owner(), Spec: d.Spec, Root: place.Root, NoStart: true}}}
+// wishFor is that a container have a spec.
+func wishFor(place nixos.Place, s container.Spec) Wish {
+	return Wish{Containers: []plan.Wanted{{Name: place.Name, Owner: place.Owner(), Spec: s, Root: place.Root, NoStart: true}}}
 }
 
 // follow makes the container as its file declares it, and leaves it stopped

@@ -12,7 +12,6 @@ import (
 	"github.com/berth-containers/berth/internal/declare/conf"
 	"github.com/berth-containers/berth/internal/nix/build"
 	"github.com/berth-containers/berth/internal/nixos"
-	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/supervise"
 )
 
@@ -259,8 +258,8 @@ func (x Nixos) wishWith(place nixos.Place, system container.StorePath) (w Wish, 
 	if rec, err := x.e.record(place.Name); err == nil && obs.State.Alive() {
 		spec := rec.Spec
 		spec.System = string(system)
-		return Wish{Containers: []plan.Wanted{{Name: place.Name, Owner: place.Owner(), Spec: spec, Root: place.Root, NoStart: true}}}, true, nil
+		return wishFor(place, spec), true, nil
 	}
 	d, err := place.DeclaredWith(system)
-	return wishFor(place, d), false, err
+	return wishFor(place, d.Spec), false, err
 }

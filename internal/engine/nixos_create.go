@@ -170,7 +170,7 @@ func (x Nixos) place(ctx context.Context, place nixos.Place, o NixosOptions, sys
 	if err != nil {
 		return made, err
 	}
-	w := wishFor(place, d)
+	w := wishFor(place, d.Spec)
 	if err := errors.Join(place.SetSystem(system), place.MakeRoot(), place.TakeModule()); err != nil {
 		return made, err
 	}

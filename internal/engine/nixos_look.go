@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,13 +113,7 @@ func firstAddress(all map[netip.Addr]string) (netip.Addr, error) {
 		return netip.Addr{}, errors.New("it has none yet")
 	}
 	return slices.MinFunc(found, func(a, b netip.Addr) int {
-		if a.Is4() != b.Is4() {
-			return map[bool]int{true: -1, false: 1}[a.Is4()]
-		}
-		if all[a] != all[b] {
-			return map[bool]int{true: -1, false: 1}[all[a] < all[b]]
-		}
-		return a.Compare(b)
+		return cmp.Or(cmp.Compare(a.BitLen(), b.BitLen()), cmp.Compare(all[a], all[b]), a.Compare(b))
 	}), nil
 }
 

@@ -37,19 +37,12 @@ func (e *Engine) restartInto(ctx context.Context, w Wish, rec, next state.Record
 	}
 	switch {
 	case ctx.Err() != nil:
-		return &container.Error{Err: fmt.Errorf("interrupted: %w", context.Cause(ctx)), Hint: "the next command about it brings the update to its end"}
+		return interrupted(ctx)
 	case trouble == nil:
 		return e.arrive(ctx, t, "")
 	}
 	t.Back = trouble.Error()
-	e.report(ctx, t)
-	if w.NoRollback {
-		return errors.Join(kept(t), e.arrive(ctx, t, t.Back))
-	}
-	if err := e.restartBack(ctx, t); err != nil {
-		return err
-	}
-	return undone(t)
+	return e.notHealthy(ctx, w, t, e.restartBack)
 }
 
 // bringUp starts the guest with the container's record, and waits until it is

@@ -58,7 +58,7 @@ func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Reco
 	}
 	switch {
 	case ctx.Err() != nil:
-		return &container.Error{Err: fmt.Errorf("interrupted: %w", context.Cause(ctx)), Hint: "the next command about it brings the update to its end"}
+		return interrupted(ctx)
 	case trouble == nil:
 		return e.arrive(ctx, t, "")
 	}
@@ -69,14 +69,7 @@ func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Reco
 	if errors.Is(trouble, unit.ErrNotRun) || errors.Is(trouble, guest.ErrEnded) { // it has its old system still, or again
 		return errors.Join(undone(t), e.returned(t))
 	}
-	e.report(ctx, t)
-	if w.NoRollback {
-		return errors.Join(kept(t), e.arrive(ctx, t, t.Back))
-	}
-	if err := e.switchBack(ctx, t); err != nil {
-		return err
-	}
-	return undone(t)
+	return e.notHealthy(ctx, w, t, e.switchBack)
 }
 
 // sameGuest makes sure that the guest is the one that a switch was begun in.
@@ -210,8 +203,9 @@ func (e *Engine) switchBack(ctx context.Context, t *state.Transition) error {
 	return e.returned(t)
 }
 
-// mendSwitch brings an interrupted switch to its end. Where the guest has come
-// to its new system all went well so far: the rest of the health window is over.
+// mendSwitch brings an interrupted switch to its end. A guest that has come to
+// its new system, and looks healthy with it, stays there: the health window is
+// over.
 func (e *Engine) mendSwitch(ctx context.Context, t *state.Transition, rec *state.Record) error {
 	obs, err := e.supervisor.Observe(rec.Name)
 	switch {
@@ -230,30 +224,30 @@ func (e *Engine) mendSwitch(ctx context.Context, t *state.Transition, rec *state
 	if err != nil && !errors.As(err, new(*exitError)) {
 		return err
 	}
+	if t.Back != "" {
+		return e.switchBack(ctx, t)
+	}
 	switch {
-	case t.Back != "":
 	case err == nil && system == t.Before.System: // it was never begun
 		return e.returned(t)
-	case system == t.After.System && e.looksHealthy(ctx, t, err):
-		return e.arrive(ctx, t, "")
-	default:
-		t.Back = "the update was interrupted"
-		if err != nil {
-			t.Back += ", and " + err.Error()
+	case system == t.After.System:
+		if err = e.looksHealthy(ctx, t, err); err == nil {
+			return e.arrive(ctx, t, "")
 		}
+	}
+	t.Back = undoneByKill
+	if err != nil {
+		t.Back += ", and " + err.Error()
 	}
 	return e.switchBack(ctx, t)
 }
 
-// looksHealthy reports whether a guest is where a switch that ended so should
-// have taken it. One that ended well is taken at its word.
-func (e *Engine) looksHealthy(ctx context.Context, t *state.Transition, ended error) bool {
-	if ended == nil {
-		return true
-	}
+// looksHealthy is awaitHealth for a switch that may have ended long ago, in a
+// unit that its guest may no longer know: that it ended well proves nothing.
+func (e *Engine) looksHealthy(ctx context.Context, t *state.Transition, ended error) error {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	return e.awaitHealth(ctx, t, ended) == nil
+	return e.awaitHealth(ctx, t, ended)
 }
 
 // endSwitch waits for the end of a switch that was begun, and returns the

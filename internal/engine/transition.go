@@ -72,10 +72,31 @@ func (e *Engine) departure(rec state.Record) (state.Record, error) {
 	return rec, nil
 }
 
+// notHealthy is the end of an update whose guest is not healthy, for t.Back: it
+// goes back, or stays as it is where the wish is that.
+func (e *Engine) notHealthy(ctx context.Context, w Wish, t *state.Transition, back func(context.Context, *state.Transition) error) error {
+	e.report(ctx, t)
+	if w.NoRollback {
+		return errors.Join(kept(t), e.arrive(ctx, t, t.Back))
+	}
+	if err := back(ctx, t); err != nil {
+		return err
+	}
+	return undone(t)
+}
+
+// interrupted is the error for an update whose command is to end before it.
+func interrupted(ctx context.Context) error {
+	return &container.Error{Err: fmt.Errorf("interrupted: %w", context.Cause(ctx)), Hint: "the next command about it brings the update to its end"}
+}
+
+// undoneByKill is why an update was undone whose command was killed.
+const undoneByKill = "the update was interrupted"
+
 // returned ends a transition at its beginning.
 func (e *Engine) returned(t *state.Transition) error {
 	if t.After.Generation != t.Before.Generation {
-		if err := e.judged(&t.After, cmp.Or(t.Back, "the update was interrupted")); err != nil {
+		if err := e.judged(&t.After, cmp.Or(t.Back, undoneByKill)); err != nil {
 			return err
 		}
 	}

@@ -72,6 +72,9 @@ var errStillWaiting = errors.New("interrupted")
 
 // await locks f unless ctx ends before.
 func await(ctx context.Context, f *os.File) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	}
 	got := make(chan error, 1)
 	go func() { got <- control(f, unix.F_OFD_SETLKW, exclusive()) }()
 	select {
