@@ -5,14 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"runtime"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/declare/conf"
@@ -117,34 +113,19 @@ func firstAddress(all map[netip.Addr]string) (netip.Addr, error) {
 	}), nil
 }
 
-// maxHostKey is the longest file with a public key, in bytes.
-const maxHostKey = 64 << 10
-
 // ErrNoHostKey says that a guest has made no key for SSH yet.
 var ErrNoHostKey = errors.New("it has no SSH host key")
 
 // HostKey is the public key by which the guest's SSH is known, as its file has
-// it. The file belongs to the guest: what it is a link to is not read.
+// it. The file belongs to the guest: a link out of its root is not followed.
 func (x Nixos) HostKey(n container.Name) ([]byte, error) {
 	place, err := x.find(n)
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(place.Root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoHostKey
-	} else if err != nil {
-		return nil, err
-	}
-	defer root.Close()
 	for _, name := range []string{"etc/ssh/ssh_host_ed25519_key.pub", "etc/ssh/ssh_host_ecdsa_key.pub"} {
-		f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			continue
-		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			return io.ReadAll(io.LimitReader(f, maxHostKey))
+		if key, err := place.ReadGuestFile(name); err == nil {
+			return key, nil
 		}
 	}
 	return nil, ErrNoHostKey

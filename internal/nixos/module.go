@@ -31,7 +31,7 @@ func (c Place) stageModule(text []byte) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(staged), 0o755); err != nil {
 		return "", err
 	}
-	return staged, replace(staged, text)
+	return staged, state.WriteFile(staged, text, 0o644)
 }
 
 func (c Place) stagedModule() string {
@@ -60,30 +60,33 @@ func (c Place) GuestModule() string { return filepath.Join(c.Root, guestModule) 
 // StageGuestModule stages the module that lies in the guest's root. The error
 // where there is none matches fs.ErrNotExist.
 func (c Place) StageGuestModule() (string, error) {
-	text, err := c.readGuestModule()
+	text, err := c.ReadGuestFile(guestModule)
 	if err != nil {
 		return "", err
 	}
 	return c.stageModule(text)
 }
 
-// readGuestModule reads the file without leaving the guest's root.
-func (c Place) readGuestModule() ([]byte, error) {
+// maxGuestFile is the most of a guest's file that is read, in bytes.
+const maxGuestFile = 1 << 20
+
+// ReadGuestFile reads a regular file of the guest's root, without leaving that.
+// The error where there is none matches fs.ErrNotExist.
+func (c Place) ReadGuestFile(name string) ([]byte, error) {
 	root, err := os.OpenRoot(c.Root)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	f, err := root.OpenFile(guestModule, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, &container.Error{Subject: c.GuestModule(), Err: errors.New("it is not a regular file")})
+		return nil, errors.Join(err, &container.Error{Subject: filepath.Join(c.Root, name), Err: errors.New("it is not a regular file")})
 	}
-	const most = 1 << 20
-	return io.ReadAll(io.LimitReader(f, most))
+	return io.ReadAll(io.LimitReader(f, maxGuestFile))
 }
 
 // HasModule reports whether the container has a module on the host.
@@ -95,7 +98,7 @@ func (c Place) HasModule() bool {
 // GuestDiffers reports whether there is a module in the guest's root, and
 // another one on the host.
 func (c Place) GuestDiffers() bool {
-	theirs, err := c.readGuestModule()
+	theirs, err := c.ReadGuestFile(guestModule)
 	if err != nil {
 		return false
 	}
