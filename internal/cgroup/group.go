@@ -166,11 +166,25 @@ func (g Group) Kill(limit time.Duration) error {
 }
 
 // Remove removes the group and all groups below it, which must have no
-// processes. A group that is not there is no error.
-func (g Group) Remove() error {
+// processes. A group that is not there is no error. The hierarchy in which
+// Create begins is the last one: who is interrupted in either leaves a group
+// there.
+func (g Group) Remove() error { return g.remove(time.Now().Add(time.Second)) }
+
+// Clear is Kill, then Remove. It is quick where no process is left.
+func (g Group) Clear(limit time.Duration) error {
+	if g.remove(time.Time{}) == nil {
+		return nil
+	}
+	if err := g.Kill(limit); err != nil {
+		return err
+	}
+	return g.Remove()
+}
+
+func (g Group) remove(end time.Time) error {
 	var errs []error
-	end := time.Now().Add(time.Second)
-	for _, t := range g.h.list {
+	for _, t := range slices.Backward(g.h.list) {
 		errs = append(errs, removeGroups(g.dir(t), end))
 	}
 	return errors.Join(errs...)
@@ -244,11 +258,12 @@ func (g Group) Exists() bool {
 	return false
 }
 
-// Children are the names of the groups below g, of all hierarchies.
+// Children are the names of the groups below g, those that are only just made
+// or removed among them.
 func (g Group) Children() []string {
 	seen := map[string]bool{}
 	var out []string
-	for _, t := range g.h.list {
+	for _, t := range g.h.telling() {
 		entries, _ := os.ReadDir(g.dir(t))
 		for _, e := range entries {
 			if e.IsDir() && !seen[e.Name()] {

@@ -171,14 +171,13 @@ func (s *Supervisor) stopLeader(ctx context.Context, n container.Name, limit tim
 
 // clean kills and removes what is left of a container that has no shim.
 func (s *Supervisor) clean(n container.Name) error {
-	g := s.group(n)
-	if err := g.Kill(10 * time.Second); err != nil {
+	if err := s.group(n).Clear(10 * time.Second); err != nil {
 		return err
 	}
 	if err := network.Detach(context.Background(), s.Paths, n); err != nil {
 		return err
 	}
-	if err := errors.Join(g.Remove(), state.RemoveTree(s.Paths.Run(n))); err != nil {
+	if err := state.RemoveTree(s.Paths.Run(n)); err != nil {
 		return err
 	}
 	s.Cgroups.Group(s.Paths.Instance()).Prune()
