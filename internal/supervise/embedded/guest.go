@@ -165,8 +165,8 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 				continue
 			}
 			h.asked = true
+			h.ask(again) // first, so that the guest goes on meanwhile
 			h.setState(container.Stopping, "")
-			again.Reset(time.Nanosecond)
 		case <-again.C:
 			h.ask(again)
 		case <-limit.Done():
