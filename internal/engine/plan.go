@@ -88,7 +88,7 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wante
 	s := plan.Step(c, o)
 	s.System, s.Flake = c.System, c.Flake
 	if s.Action != container.ActionNone {
-		s.Notes = append(networkNotes(c.Spec), systemNotes(c.Spec)...)
+		s.Notes = slices.Concat(networkNotes(c.Spec), systemNotes(c.Spec), sourceNotes(c.Spec, s))
 		err = container.Named(c.Name, e.networkFits(w, c, o, s))
 	}
 	return c, s, err

@@ -66,6 +66,16 @@ func checkSources(s container.Spec) error {
 	return nil
 }
 
+// sourceNotes tell what keeps a step's container from starting. The file may be
+// there by the time that it does.
+func sourceNotes(c container.Spec, s container.Step) []string {
+	err := checkSources(c)
+	if err == nil || !s.Start && !s.Restart {
+		return nil
+	}
+	return []string{fmt.Sprintf("as things are now it does not start: %v", err)}
+}
+
 func readable(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

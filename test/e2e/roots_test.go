@@ -157,7 +157,7 @@ func TestMissingSource(t *testing.T) {
 	must(t, os.RemoveAll(filepath.Join(b.work, "data")))
 	b.fails(1, "restart", "k")
 	is(t, "leader", b.status("k").Leader, leader)
-	b.fails(1, "set", "k", "bindMounts./y.hostPath=/does/not/exist")
+	b.has(b.fails(1, "set", "k", "bindMounts./y.hostPath=/does/not/exist").err, "note: as things are now it does not start: bindMounts./x: ")
 	is(t, "leader", b.status("k").Leader, leader)
 }
 
