@@ -34,7 +34,7 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 		return guest.CodeFailed, &container.Error{Subject: string(n), Err: fmt.Errorf("%w (%s)", container.ErrNotRunning, obs.State),
 			Hint: fmt.Sprintf("berth start %s starts it", n)}
 	}
-	g, err := guest.Open(obs.Leader, obs.Started, e.cgroups)
+	g, err := e.enter(ctx, obs)
 	if err != nil {
 		return guest.CodeFailed, err
 	}
@@ -49,6 +49,28 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 		err = &container.Error{Subject: string(n), Err: err, Hint: "--via direct enters the guest without its systemd"}
 	}
 	return code, err
+}
+
+// rootPatience is how long a guest may take to get from its init's beginning to
+// a root of its own.
+const rootPatience = 5 * time.Second
+
+// enter holds on to a guest, as soon as it has a root of its own: one that does
+// not say READY=1 runs before it has.
+func (e *Engine) enter(ctx context.Context, obs supervise.Observation) (*guest.Guest, error) {
+	ctx, cancel := context.WithTimeout(ctx, rootPatience)
+	defer cancel()
+	for {
+		g, err := guest.Open(obs.Leader, obs.Started, e.cgroups)
+		if !errors.Is(err, guest.ErrNoRoot) {
+			return g, err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 func pausedError(n container.Name) error {

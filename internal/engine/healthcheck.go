@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/berth-containers/berth/container"
-	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/plain"
 )
 
@@ -120,7 +119,7 @@ func (e *Engine) dialGuest(ctx context.Context, n container.Name, address string
 	if obs.Leader == 0 {
 		return nil, container.ErrNotRunning
 	}
-	g, err := guest.Open(obs.Leader, obs.Started, e.cgroups)
+	g, err := e.enter(ctx, obs)
 	if err != nil {
 		return nil, err
 	}

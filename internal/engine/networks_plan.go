@@ -179,13 +179,12 @@ func (e *Engine) wishedRecords(w Wish) ([]state.Record, error) {
 // forgetNetworks removes those that nobody has declared and no container is
 // on. The default one stays: its addresses are to last.
 func (e *Engine) forgetNetworks(ctx context.Context) error {
-	all, err := network.ReadNetworks(e.Paths)
-	if err != nil || len(all) == 0 {
-		return err
+	if !network.HasNetworks(e.Paths) {
+		return nil
 	}
 	return e.allocating(ctx, func() error {
 		all, err := network.ReadNetworks(e.Paths)
-		if err != nil {
+		if err = errors.Join(err, network.SweepNetworks(e.Paths)); err != nil {
 			return err
 		}
 		for name, n := range all {

@@ -329,7 +329,7 @@ func (x Nixos) Exec(ctx context.Context, n container.Name, c guest.Command) (int
 	case o.Leader == 0:
 		return guest.CodeFailed, &container.Error{Subject: string(n), Err: fmt.Errorf("%w (%s)", container.ErrNotRunning, o.State)}
 	}
-	g, err := guest.Open(o.Leader, o.Started, x.e.cgroups)
+	g, err := x.e.enter(ctx, o)
 	if err != nil {
 		return guest.CodeFailed, err
 	}

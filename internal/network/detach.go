@@ -18,8 +18,8 @@ import (
 // run any more, and gives the lease up. A container without one has nothing.
 func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 	if _, err := os.Lstat(paths.Lease(n)); errors.Is(err, fs.ErrNotExist) {
-		if len(halves(paths)) > 0 {
-			err = locked(ctx, paths, func() error { return removeHalves(paths) })
+		if len(halves(paths.Leases())) > 0 {
+			err = locked(ctx, paths, func() error { return removeHalves(paths.Leases()) })
 		} else {
 			err = nil
 		}
@@ -41,26 +41,26 @@ func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 		if err := removeBridges(paths, n, host); err != nil {
 			return err
 		}
-		return errors.Join(state.RemoveFile(paths.Lease(n)), removeHalves(paths))
+		return errors.Join(state.RemoveFile(paths.Lease(n)), removeHalves(paths.Leases()))
 	})
 }
 
-// halves are leases of which a process that was killed has written a part, and
-// that it has not put in place; or one that is just being written.
-func halves(paths state.Paths) []string {
-	entries, _ := os.ReadDir(paths.Leases())
+// halves are files in a directory of which a process that was killed has written
+// a part, and that it has not put in place; or one that is just being written.
+func halves(dir string) []string {
+	entries, _ := os.ReadDir(dir)
 	var out []string
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), ".tmp-") {
-			out = append(out, filepath.Join(paths.Leases(), e.Name()))
+			out = append(out, filepath.Join(dir, e.Name()))
 		}
 	}
 	return out
 }
 
 // removeHalves removes them. Whoever writes one has the lock.
-func removeHalves(paths state.Paths) (err error) {
-	for _, h := range halves(paths) {
+func removeHalves(dir string) (err error) {
+	for _, h := range halves(dir) {
 		err = errors.Join(err, state.RemoveFile(h))
 	}
 	return err

@@ -51,6 +51,16 @@ func RemoveNetwork(paths state.Paths, name string) error {
 	return state.RemoveFile(paths.Network(name))
 }
 
+// HasNetworks reports whether anything is kept of any network.
+func HasNetworks(paths state.Paths) bool {
+	entries, _ := os.ReadDir(paths.Networks())
+	return len(entries) > 0
+}
+
+// SweepNetworks removes what processes that were killed have left among the
+// networks. Nobody writes one meanwhile.
+func SweepNetworks(paths state.Paths) error { return removeHalves(paths.Networks()) }
+
 // Want is what is wanted of one network.
 type Want struct {
 	Name   string

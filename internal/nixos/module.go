@@ -31,7 +31,7 @@ func (c Place) stageModule(text []byte) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(staged), 0o755); err != nil {
 		return "", err
 	}
-	return staged, state.WriteFile(staged, text, 0o644)
+	return staged, replace(staged, text)
 }
 
 func (c Place) stagedModule() string {

@@ -190,5 +190,24 @@ func (c Place) Write(all []conf.Assignment) error {
 	if err := os.MkdirAll(filepath.Dir(c.Conf), 0o755); err != nil {
 		return err
 	}
-	return state.WriteFile(c.Conf, text, 0o644)
+	return replace(c.Conf, text)
+}
+
+// replace puts a file of mode 0644 into the place of another one. Nothing is left
+// of one that was interrupted but a file that the next one uses: the directory is
+// not berth's.
+func replace(path string, text []byte) error {
+	staging := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	f, err := os.OpenFile(staging, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(staging, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(staging))
+	}
+	return state.SyncDir(filepath.Dir(path))
 }

@@ -30,7 +30,8 @@ NoNewPrivileges=yes
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
 ProtectSystem=strict
 ReadWritePaths=` + writes + `
-` + home + sandbox + `RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+` + home + sandbox + `ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 `

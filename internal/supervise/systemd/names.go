@@ -23,8 +23,9 @@ Type=notify
 ExecStart=` + berth + ` names
 ` + whileNeeded + `LimitNOFILE=65536
 NoNewPrivileges=yes
-# Rules of nftables that somebody has removed, which it is told of and makes
-# anew; ports below 1024; and a file that is root's.
+# Rules of nftables that somebody has removed, and settings of the kernel for
+# forwarding, which it is told of and makes anew; ports below 1024; and a file
+# that is root's.
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
 ProtectSystem=strict
 # Names for the host are in /etc/hosts where systemd-resolved does not run.

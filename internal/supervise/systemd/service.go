@@ -29,7 +29,6 @@ RestartSec=100ms
 SuccessExitStatus=143
 `
 	sandbox = `PrivateDevices=yes
-ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
 ProtectControlGroups=yes
