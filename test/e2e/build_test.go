@@ -20,7 +20,7 @@ import (
 func (b *berth) builds() mininixos.Set {
 	b.Helper()
 	s := b.systems()
-	b.write("nix/nix.conf", "build-users-group =\nsubstituters =\nsandbox = false\nbuild-hook =\n")
+	b.write("nix/nix.conf", "build-users-group =\nsubstituters =\nsandbox = false\nbuild-hook = "+s.Systems["nix"]+"/libexec/nix/build-remote\n")
 	b.env = append(b.env, "NIX_CONF_DIR="+filepath.Join(b.work, "nix"), "NIX_REMOTE=", "NIX_PATH=", "HOME="+b.work)
 	must(b, s.Nixpkgs(filepath.Join(b.work, "nixpkgs")))
 	return s
