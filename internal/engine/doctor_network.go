@@ -10,6 +10,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/survey"
 )
 
 // checkForwarding looks whether the kernel still does what guests' networks
@@ -89,7 +90,12 @@ func (e *Engine) checkPorts() []container.Finding {
 	}
 	var f network.Facts
 	if slices.ContainsFunc(leases, func(l network.Lease) bool { return len(l.Ports) > 0 }) {
-		if err := e.lookAtPorts(&f); err != nil {
+		m, err := survey.Open()
+		if err != nil {
+			return unknown(err)
+		}
+		defer m.Close()
+		if err := e.lookAtPorts(m, &f); err != nil {
 			return unknown(err)
 		}
 	}
