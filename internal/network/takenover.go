@@ -45,28 +45,32 @@ func TakenOver(ctx context.Context, paths state.Paths) ([]Managed, error) {
 	}
 	defer conn.Close()
 	var out []Managed
-	for _, m := range []struct {
-		name, bus string
-		has       func(context.Context, *dbus.Conn, string) (bool, error)
-	}{{"NetworkManager", networkManager, hasNetworkManager}, {"systemd-networkd", "org.freedesktop.network1", hasNetworkd}} {
-		var runs bool
-		if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, m.bus).Store(&runs); err != nil {
+	for _, m := range managers() {
+		if runs, err := onBus(ctx, conn, m.bus); err != nil {
 			return out, fmt.Errorf("look for %s: %w", m.name, err)
+		} else if !runs {
+			continue
 		}
 		for _, link := range slices.Sorted(maps.Keys(links)) {
-			if !runs {
-				break
-			}
-			has, err := m.has(ctx, conn, link)
-			if err != nil {
+			if has, err := m.has(ctx, conn, link); err != nil {
 				return out, fmt.Errorf("ask %s for %s: %w", m.name, link, err)
-			}
-			if has {
+			} else if has {
 				out = append(out, Managed{link, m.name, links[link]})
 			}
 		}
 	}
 	return out, nil
+}
+
+// manager is a network manager of the host.
+type manager struct {
+	name, bus string
+	// has reports whether it has taken a link for its own.
+	has func(ctx context.Context, conn *dbus.Conn, link string) (bool, error)
+}
+
+func managers() []manager {
+	return []manager{{"NetworkManager", networkManager, hasNetworkManager}, {"systemd-networkd", networkd, hasNetworkd}}
 }
 
 // onHost are the host's sides of the links of leases, and berth's own bridges,
