@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/netip"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
 	"golang.org/x/sys/unix"
@@ -106,9 +105,9 @@ func (l *leading) lookedUp(cases []Published, parts []part, e *expr.Lookup) []Pu
 	if !names(parts) && !verdicts {
 		return cases
 	}
-	elements, err := l.conn.GetSetElements(&nftables.Set{Table: l.table, Name: e.SetName})
+	elements, err := inSet(l.conn, l.table, e.SetName)
 	if err != nil {
-		return nil // it has just gone
+		return nil // the library cannot read it
 	}
 	var out []Published
 	for _, s := range spans(elements) {
