@@ -25,7 +25,7 @@ func newRouter(m machine) router {
 	r := router{Place: networktest.NewPlace(m, "router")}
 	const up = "; echo 0 >/proc/sys/net/ipv6/conf/$name/accept_dad; ip link set $name up"
 	m.in(m.netns, fmt.Sprintf("ip link add uplink type veth peer name wan netns /proc/%d/fd/%d; name=uplink", os.Getpid(), r.Netns.Fd())+up)
-	m.in(r.Netns, "name=wan"+up+"; timeout 10 sh -c 'until ip -6 addr show dev wan | grep -q fe80; do sleep 0.05; done'")
+	m.in(r.Netns, "ip link set lo up; name=wan"+up+"; timeout 10 sh -c 'until ip -6 addr show dev wan | grep -q fe80; do sleep 0.05; done'")
 	var c net.PacketConn
 	var err error
 	r.Do(func() {

@@ -166,7 +166,7 @@ func (l Lease) guest() firewall.Guest {
 			g.Links = append(g.Links, firewall.Link{Host: k.Host, Bridge: k.Bridge, Foreign: k.Network == "", MAC: k.MAC.Hardware(), Addresses: k.Addresses})
 		case Point:
 			g.Links = append(g.Links, firewall.Link{Host: k.Host, MAC: k.MAC.Hardware(), Addresses: k.Addresses,
-				Gateways: addresses(k.HostAddresses), NAT: len(k.Gateways) > 0})
+				Gateways: addresses(k.HostAddresses), NAT: len(k.Gateways)+len(k.Returns) > 0})
 		}
 	}
 	for _, p := range l.Ports {
