@@ -10,6 +10,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/survey"
 )
 
 // checkForwarding looks whether the kernel still does what guests' networks
@@ -43,15 +44,16 @@ func (e *Engine) checkManagers(ctx context.Context) []container.Finding {
 	if err != nil {
 		return finding(check, container.Warn, err.Error(), "")
 	}
-	links := map[string][]string{}
+	links, guests := map[string][]string{}, map[string][]container.Name{}
 	for _, m := range taken {
 		links[m.Manager] = append(links[m.Manager], m.Link)
+		guests[m.Manager] = append(guests[m.Manager], m.Guests...)
 	}
 	var out []container.Finding
 	for _, m := range slices.Sorted(maps.Keys(links)) {
 		out = append(out, container.Finding{Check: check, Severity: container.Warn,
 			Text:   fmt.Sprintf("%s manages links of berth's, and may take their addresses away: %s", m, strings.Join(links[m], ", ")),
-			Remedy: managerRemedy(m, append(bridges, links[m]...))})
+			Remedy: managerRemedy(m, append(bridges, links[m]...), guests[m])})
 	}
 	if out == nil {
 		return finding(check, container.Good, "none has links of berth's", "")
@@ -60,16 +62,21 @@ func (e *Engine) checkManagers(ctx context.Context) []container.Finding {
 }
 
 // managerRemedy is what makes a network manager leave links alone, and those of
-// guests to come.
-func managerRemedy(manager string, links []string) string {
+// guests to come. NetworkManager leaves links as they are then; systemd-networkd
+// has taken their addresses away before.
+func managerRemedy(manager string, links []string, guests []container.Name) string {
 	links = slices.DeleteFunc(slices.Clone(links), func(l string) bool { return strings.HasPrefix(l, "ve-") })
 	slices.Sort(links)
 	links = append(slices.Compact(links), "ve-*")
 	if manager == "NetworkManager" {
-		return "let the section with managed=1 that NetworkManager --print-config shows leave them out, with match-device=*;except:interface-name:" +
-			strings.Join(links, ";except:interface-name:") + "; then systemctl restart NetworkManager"
+		return `printf '[keyfile]\nunmanaged-devices+=interface-name:` + strings.Join(links, ";interface-name:") +
+			`\n' >/etc/NetworkManager/conf.d/zz-berth.conf && nmcli general reload`
 	}
-	return `printf '[Match]\nName=` + strings.Join(links, " ") + `\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/0-berth.network && networkctl reload`
+	names := ""
+	for _, n := range slices.Compact(slices.Sorted(slices.Values(guests))) {
+		names += " " + string(n)
+	}
+	return `printf '[Match]\nName=` + strings.Join(links, " ") + `\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/0-berth.network && networkctl reload && berth restart` + names
 }
 
 // checkPorts looks whether somebody has come to have a port of the host that
@@ -83,7 +90,12 @@ func (e *Engine) checkPorts() []container.Finding {
 	}
 	var f network.Facts
 	if slices.ContainsFunc(leases, func(l network.Lease) bool { return len(l.Ports) > 0 }) {
-		if err := e.lookAtPorts(&f); err != nil {
+		m, err := survey.Open()
+		if err != nil {
+			return unknown(err)
+		}
+		defer m.Close()
+		if err := e.lookAtPorts(m, &f); err != nil {
 			return unknown(err)
 		}
 	}

@@ -319,7 +319,7 @@ func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) err
 		return err
 	}
 	if len(l.Ports) > 0 {
-		if err := e.lookAtPorts(&f); err != nil {
+		if err := e.lookAtPorts(m, &f); err != nil {
 			return err
 		}
 	}
@@ -332,8 +332,11 @@ func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) err
 	return errors.Join(errs...)
 }
 
-// lookAtPorts finds who has ports of the host.
-func (e *Engine) lookAtPorts(f *network.Facts) (err error) {
+// lookAtPorts finds who has ports of the host, and on which addresses.
+func (e *Engine) lookAtPorts(m *survey.Machine, f *network.Facts) (err error) {
+	if f.Addresses, err = m.Addresses(); err != nil {
+		return err
+	}
 	if f.Listeners, err = e.listeners(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network/link"
@@ -217,8 +218,32 @@ func (a *attachment) activate(k Link) error {
 			return err
 		}
 	}
+	return a.answerBy(k)
+}
+
+// answerBy has what the guest sends from its addresses on a link go by that link,
+// where the default route is another's: nobody takes it from the guest there.
+func (a *attachment) answerBy(k Link) error {
+	for _, g := range k.Returns {
+		for _, p := range k.Addresses {
+			if p.Addr().Is4() != g.Is4() {
+				continue
+			}
+			if err := a.guest.SetReturn(k.Guest, p, g, k.Table); err != nil {
+				return err
+			}
+		}
+		if k.Kind == Point {
+			if err := a.guest.SetRoute(k.Guest, single(g)); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
+
+// single is the prefix of one address.
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // introduce tells the guest and the host at which hardware addresses they have
 // each other, on networks and links of berth's. On a bridge of others, somebody
@@ -239,7 +264,7 @@ func (a *attachment) introduce(l Lease, k Link) error {
 			return err
 		}
 	}
-	for _, g := range k.Gateways {
+	for _, g := range slices.Concat(k.Gateways, k.Returns) {
 		if err := a.guest.SetNeighbour(k.Guest, g, mac); err != nil {
 			return err
 		}
@@ -254,7 +279,7 @@ func (a *attachment) opposite(k Link) error {
 	err := errors.Join(LocalRoutes(k.Host), a.host.SetOwnAddresses(k.Host, k.HostAddresses), a.host.Up(k.Host))
 	for _, p := range k.Addresses {
 		if err == nil {
-			err = a.host.SetRoute(k.Host, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
+			err = a.host.SetRoute(k.Host, single(p.Addr()))
 		}
 	}
 	return err

@@ -43,8 +43,8 @@ func Between(l Lease, others []Lease) error {
 	return errors.Join(errs...)
 }
 
-// against is why a link cannot be beside those of another guest. Addresses on
-// networks of berth's are chosen, and no business of this.
+// against is why a link cannot be beside those of another guest. Addresses that
+// are both on networks of berth's are chosen, and no business of this.
 func (k Link) against(o Lease) error {
 	for _, other := range o.Links {
 		same := k.Host == other.Host
@@ -59,13 +59,23 @@ func (k Link) against(o Lease) error {
 		}
 		for _, a := range k.Addresses {
 			for _, b := range other.Addresses {
-				if k.Network == "" && a.Addr() == b.Addr() && k.Bridge == other.Bridge {
+				if (k.Network == "" || other.Network == "") && a.Addr() == b.Addr() && k.segment() == other.segment() {
 					return &container.Error{Err: fmt.Errorf("the address %v is that of the container %s", a.Addr(), o.Name), Hint: "choose another address for one of the two"}
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// segment is the bridge that is not berth's on which the link is: addresses there
+// are that network's business. Elsewhere the host has a route to each, and it
+// is empty.
+func (k Link) segment() string {
+	if k.Kind == Bridged && k.Network == "" {
+		return k.Bridge
+	}
+	return ""
 }
 
 // pair reports whether the link has a side of its own on the host.
@@ -125,7 +135,7 @@ func (p Port) on(f Facts) error {
 			Hint: "stop it, or choose another hostPort"}
 	}
 	for _, o := range f.Published {
-		if p.isLedBy(o) {
+		if f.answers(o.Address) && p.isLedBy(o) {
 			return &container.Error{Err: fmt.Errorf("forwardPorts: %s of the host is led elsewhere by %s", ports(p.Protocol, max(p.First, o.First), min(p.Last, o.Last)), o.By),
 				Hint: "have it publish another port, or choose another hostPort"}
 		}
@@ -137,6 +147,13 @@ func (p Port) on(f Facts) error {
 func (p Port) isLedBy(o firewall.Published) bool {
 	return o.Protocol == p.Protocol && o.First <= p.Last && p.First <= o.Last &&
 		(!o.Address.IsValid() || !p.Listen.IsValid() || p.Listen.IsUnspecified() || o.Address == p.Listen)
+}
+
+// answers reports whether an address that rules of others name is the machine's
+// own: what goes to others does not come to a port of the host.
+func (f Facts) answers(a netip.Addr) bool {
+	_, own := f.Addresses[a]
+	return own || !a.IsValid() || a.IsLoopback()
 }
 
 // PortsOn are the ports of a lease that somebody else on the machine has too.

@@ -62,6 +62,8 @@ func TestBetween(t *testing.T) {
 		"name of a veth":  {func(s *spec) { s.ExtraVeths = map[string]container.ExtraVeth{"lan": {}} }, func(s *spec) { s.ExtraVeths = map[string]container.ExtraVeth{"lan": {}} }, "extraVeths: the container db has a link called lan on the host"},
 		"address":         {func(s *spec) { s.HostBridge, s.LocalAddress = "br0", "10.9.0.2/24" }, func(s *spec) { s.HostBridge, s.LocalAddress = "br0", "10.9.0.2" }, "the address 10.9.0.2 is that of the container db"},
 		"another bridge":  {func(s *spec) { s.HostBridge, s.LocalAddress = "br0", "10.9.0.2/24" }, func(s *spec) { s.HostBridge, s.LocalAddress = "br1", "10.9.0.2" }, ""},
+		"opposite":        {func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.1", "10.9.0.2" }, func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.3", "10.9.0.2" }, "the address 10.9.0.2 is that of the container db"},
+		"network":         {func(s *spec) { s.HostAddress, s.LocalAddress = "10.1.0.1", "10.1.0.7" }, func(s *spec) { s.LocalAddress = "10.1.0.7" }, "the address 10.1.0.7 is that of the container db"},
 		"same host's end": {func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.1", "10.9.0.2" }, func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.1", "10.9.0.3" }, ""},
 	} {
 		mine, theirs := leaseFor(t, "web", c.mine), leaseFor(t, "db", c.theirs)
@@ -77,7 +79,8 @@ func TestOn(t *testing.T) {
 	facts := Facts{
 		Listeners: []survey.Listener{{Protocol: "tcp", Address: netip.MustParseAddrPort("127.0.0.1:80")}, {Protocol: "udp", Address: netip.MustParseAddrPort("[::]:53")}},
 		Addresses: map[netip.Addr]string{netip.MustParseAddr("10.9.0.2"): "eth0"},
-		Published: []firewall.Published{{Protocol: "tcp", First: 8080, Last: 8080, Address: netip.MustParseAddr("10.9.0.2"), By: "Docker"}},
+		Published: []firewall.Published{{Protocol: "tcp", First: 8080, Last: 8080, Address: netip.MustParseAddr("10.9.0.2"), By: "Docker"},
+			{Protocol: "tcp", First: 8081, Last: 8081, Address: netip.MustParseAddr("10.96.0.1"), By: "somebody for other machines"}},
 		Interface: func(name string) (*survey.Interface, error) {
 			switch name {
 			case "br0":

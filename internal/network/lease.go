@@ -57,6 +57,12 @@ type Link struct {
 	// Gateways are the guest's default routes, at most one a family. They are on
 	// the link, whatever the prefixes say.
 	Gateways []netip.Addr `json:"gateways,omitempty"`
+	// Returns are the host's addresses on links without a default route, at most
+	// one a family: what the guest sends from its addresses there goes by them,
+	// answers above all.
+	Returns []netip.Addr `json:"returns,omitempty"`
+	// Table is the guest's table of routes for that.
+	Table int `json:"table,omitempty"`
 	// Resolvers are where the guest asks for names.
 	Resolvers []netip.Addr `json:"resolvers,omitempty"`
 	// DHCP is set where the network gives addresses itself and none is fixed.

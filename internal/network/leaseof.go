@@ -83,14 +83,27 @@ type maker struct {
 	lease    Lease
 }
 
+// firstTable and those that follow are tables of routes that nobody knows to use
+// otherwise.
+const firstTable = 7100
+
 // add puts a link behind the others. It has default routes only in families in
 // which none before it has one, or may get one by DHCP.
 func (m *maker) add(l Link) {
-	l.Gateways = slices.DeleteFunc(l.Gateways, func(g netip.Addr) bool {
-		return slices.ContainsFunc(m.lease.Links, func(o Link) bool {
+	var first, later []netip.Addr
+	for _, g := range l.Gateways {
+		if slices.ContainsFunc(m.lease.Links, func(o Link) bool {
 			return o.Kind == Bridged && o.DHCP || slices.ContainsFunc(o.Gateways, func(h netip.Addr) bool { return h.Is4() == g.Is4() })
-		})
-	})
+		}) {
+			later = append(later, g)
+		} else {
+			first = append(first, g)
+		}
+	}
+	l.Gateways, l.Returns = first, later
+	if len(later) > 0 {
+		l.Table = firstTable + len(m.lease.Links)
+	}
 	m.lease.Links = append(m.lease.Links, l)
 }
 

@@ -124,7 +124,7 @@ func (r Rules) all(was, is Lease) (firewall.Rules, error) {
 // rules are what leases are in the firewall.
 func (r Rules) rules(leases ...Lease) (firewall.Rules, error) {
 	var out firewall.Rules
-	seen := map[string]bool{"": true}
+	seen, isolated := map[string]bool{"": true}, map[string]bool{}
 	for _, l := range leases {
 		g := l.guest()
 		if len(g.Links) == 0 {
@@ -141,6 +141,12 @@ func (r Rules) rules(leases ...Lease) (firewall.Rules, error) {
 				return out, fmt.Errorf("network %q of %s: %w", k.Network, l.Name, err)
 			}
 			out.Networks = append(out.Networks, n.firewall())
+			isolated[n.Bridge] = n.Isolated
+		}
+	}
+	for _, g := range out.Guests {
+		for i := range g.Links {
+			g.Links[i].Isolated = isolated[g.Links[i].Bridge]
 		}
 	}
 	return out, nil
@@ -160,7 +166,7 @@ func (l Lease) guest() firewall.Guest {
 			g.Links = append(g.Links, firewall.Link{Host: k.Host, Bridge: k.Bridge, Foreign: k.Network == "", MAC: k.MAC.Hardware(), Addresses: k.Addresses})
 		case Point:
 			g.Links = append(g.Links, firewall.Link{Host: k.Host, MAC: k.MAC.Hardware(), Addresses: k.Addresses,
-				Gateways: addresses(k.HostAddresses), NAT: len(k.Gateways) > 0})
+				Gateways: addresses(k.HostAddresses), NAT: len(k.Gateways)+len(k.Returns) > 0})
 		}
 	}
 	for _, p := range l.Ports {

@@ -1,7 +1,9 @@
 package network
 
 import (
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/berth-containers/berth/internal/preinit"
@@ -77,6 +79,28 @@ func networkdOf(k Link) []string {
 	}
 	for _, g := range k.Gateways {
 		lines = append(lines, "", "[Route]", "Gateway="+g.String(), "GatewayOnLink=yes")
+	}
+	return append(lines, returnsOf(k)...)
+}
+
+// returnsOf are the routes by which what is sent from addresses of the link goes.
+func returnsOf(k Link) []string {
+	var lines []string
+	table := "Table=" + strconv.Itoa(k.Table)
+	for _, g := range k.Returns {
+		lines = append(lines, "", "[Route]", "Gateway="+g.String(), "GatewayOnLink=yes", table)
+		if k.Kind == Point {
+			lines = append(lines, "", "[Route]", "Destination="+g.String(), "Scope=link")
+		}
+	}
+	for _, a := range k.Addresses {
+		if !slices.ContainsFunc(k.Returns, func(g netip.Addr) bool { return g.Is4() == a.Addr().Is4() }) {
+			continue
+		}
+		if !a.IsSingleIP() {
+			lines = append(lines, "", "[Route]", "Destination="+a.Masked().String(), "Scope=link", table)
+		}
+		lines = append(lines, "", "[RoutingPolicyRule]", "From="+a.Addr().String(), table, "Priority="+strconv.Itoa(k.Table))
 	}
 	return lines
 }

@@ -28,7 +28,11 @@ func inNetwork(t *testing.T, f func() error) {
 		if err := f(); err != nil {
 			return err
 		}
-		left, _ := filepath.Glob(filepath.Join(ledgers, fmt.Sprint(ns.Ino)+"-*"))
+		cookie, err := cookie()
+		if err != nil {
+			return err
+		}
+		left, _ := filepath.Glob(filepath.Join(ledgers, fmt.Sprintf("%d-%d.*", ns.Ino, cookie)))
 		for _, name := range left {
 			t.Errorf("%s is left behind", name)
 			os.Remove(name)

@@ -45,6 +45,8 @@ func attached(l *lan, users string) {
 		l.has(l.in("bridged", "ip link show eth0"), "mtu 1400", "02:00:00:00:00:08")
 		l.has(l.in("many", "ip -br link"), "eth0@", "mv-base@", "lan@", "db@")
 		l.has(l.in("many", "ip -br addr show db"), "10.6.0.2/32")
+		l.reaches("many", "10.6.0.1")
+		l.has(l.host("timeout 5 bash -c ': </dev/tcp/10.6.0.2/9' 2>&1 || true"), "Connection refused") // it has its default route elsewhere
 		for _, a := range l.lease("two").Links[0].Addresses {
 			address, _, _ := strings.Cut(a, "/")
 			l.reaches("one", address)

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,6 +41,12 @@ func TestNetworkLive(t *testing.T) {
 	declare(port(8002), port(8001), "") // the port changes hands
 	m.seenAs(m.others["near"], hostNear[0], 8002, near[0])
 	m.home.Serve(9999)
+	create := func(port string) string {
+		return m.fails(1, "create", "late", "--start", "--image", tiny(), "privateNetwork=true", "networks=[back]", "forwardPorts=[{hostPort: "+port+"}]").err
+	}
+	m.has(create("8002"), "tcp port 8002 of the host is that of the container one")
+	m.has(create("9999"), "tcp port 9999 of the host is in use by "+filepath.Base(os.Args[0]))
+	m.run("destroy", "late", "--yes") // it has been created, not started
 	gateway := m.lease("one").Links[0].Gateways[0]
 	m.seenAs(one, gateway, 9999, "")
 	declare(port(8002)+", aliases: [www], allowHost: [9999]", port(8001), "")

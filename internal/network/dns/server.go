@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,8 @@ type Audience struct {
 	// Clients are the sources that are answered; others are not.
 	Clients []netip.Prefix
 	View    *View
+	// Guests are what some of them see instead, who are elsewhere too.
+	Guests map[netip.Addr]*View
 	// Host is what the machine itself sees, whose source is the endpoint's
 	// address, or any where Clients is empty.
 	Host *View
@@ -47,7 +50,7 @@ func (a *Audience) view(client, own netip.Addr) *View {
 	}
 	for _, p := range a.Clients {
 		if p.Contains(client) {
-			return a.View
+			return cmp.Or(a.Guests[client], a.View)
 		}
 	}
 	return nil

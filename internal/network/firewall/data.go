@@ -35,6 +35,7 @@ type Link struct {
 	// Foreign is set where Bridge is not berth's: then only what berth
 	// configured is protected there.
 	Foreign   bool
+	Isolated  bool             // the network of Bridge is
 	MAC       net.HardwareAddr // in the guest
 	Addresses []netip.Prefix   // the guest's, with the length of what is on the link
 

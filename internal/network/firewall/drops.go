@@ -71,7 +71,7 @@ func ask(c *nftables.Conn, hook nftables.ChainHook, interfaces []string) ([]Drop
 		how := ""
 		rules, err := c.GetRules(chain.Table, chain)
 		switch {
-		case err != nil && !errors.Is(err, unix.ENOENT): // it may have gone meanwhile
+		case err != nil && !gone(err): // as it may have meanwhile
 			return nil, err
 		case chain.Policy != nil && *chain.Policy == nftables.ChainPolicyDrop:
 			how = "its policy is drop"

@@ -279,12 +279,14 @@ func merged(ports []HostPort, protocol string) []HostPort {
 	return out[:n]
 }
 
-// foreign reports whether an address of the guest is on a bridge that is not
-// berth's.
-func (g Guest) foreign(a netip.Addr) bool {
-	return slices.ContainsFunc(g.Links, func(l Link) bool {
-		return l.Foreign && slices.ContainsFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
-	})
+// at is the link of the guest that has an address; the zero Link if none has.
+func (g Guest) at(a netip.Addr) Link {
+	for _, l := range g.Links {
+		if slices.ContainsFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			return l
+		}
+	}
+	return Link{}
 }
 
 // forward leads a port of the host to the guest, and counts. What comes from
@@ -296,11 +298,13 @@ func (b *builder) forward(g Guest, p Port) {
 	}
 	for _, proto := range b.protocols(p.Protocol) {
 		for _, a := range p.Guest {
-			proxied := a.Is4() && g.foreign(a)
+			l := g.at(a)
+			proxied := a.Is4() && l.Foreign
 			if p.Listen.IsValid() && p.Listen.Is4() != a.Is4() || proxied && p.Listen.IsLoopback() {
 				continue
 			}
 			b.forwardTo(a, []byte{proto}, p)
+			b.apart(l, a, []byte{proto}, p)
 			for n := int(p.First); proxied && n <= int(p.Last); n++ {
 				b.add(inet, "proxied", []byte{proto}, port(uint16(n)))
 			}
@@ -308,9 +312,30 @@ func (b *builder) forward(g Guest, p Port) {
 	}
 }
 
+// apart keeps ports of all addresses from those who do not reach the guest's link
+// otherwise.
+func (b *builder) apart(l Link, a netip.Addr, proto []byte, p Port) {
+	family := []byte{unix.NFPROTO_IPV6}
+	if a.Is4() {
+		family[0] = unix.NFPROTO_IPV4
+	}
+	for n := int(p.First); p.everywhere() && n <= int(p.Last); n++ {
+		switch key := port(uint16(n)); {
+		case l.Foreign:
+			b.add(inet, "outer", family, proto, key)
+		case l.Isolated:
+			b.add(inet, "own", b.name(l.Bridge), family, proto, key)
+			b.add(inet, "shut", family, proto, key)
+		}
+	}
+}
+
+// everywhere reports whether the port is one of all addresses of the host.
+func (p Port) everywhere() bool { return !p.Listen.IsValid() || p.Listen.IsUnspecified() }
+
 func (b *builder) forwardTo(a netip.Addr, proto []byte, p Port) {
 	set, listen := "all", []byte(nil)
-	if p.Listen.IsValid() && !p.Listen.IsUnspecified() {
+	if !p.everywhere() {
 		set, listen = "one", p.Listen.AsSlice()
 	}
 	guest := a.AsSlice()

@@ -116,25 +116,16 @@ func (t Tables) Full() (full Full, err error) {
 		return full, err
 	}
 	defer closing(conn)
-	for _, name := range []string{"full-macs", "full-links"} {
-		set, err := conn.GetSetByName(t.table(inet), name)
-		if errors.Is(err, unix.ENOENT) {
-			return full, nil
-		} else if err != nil {
-			return full, err
-		}
-		elements, err := conn.GetSetElements(set)
-		if err != nil {
-			return full, err
-		}
-		for _, e := range elements {
-			if name == "full-macs" {
-				full.MACs = append(full.MACs, net.HardwareAddr(e.Key[:6]))
-				continue
-			}
-			link, _, _ := strings.Cut(string(e.Key), "\x00")
-			full.Links = append(full.Links, link)
-		}
+	macs, err := inSet(conn, t.table(inet), "full-macs")
+	if err != nil {
+		return full, err
 	}
-	return full, nil
+	links, err := inSet(conn, t.table(inet), "full-links")
+	for _, e := range macs {
+		full.MACs = append(full.MACs, net.HardwareAddr(e.Key[:6]))
+	}
+	for _, e := range links {
+		full.Links = append(full.Links, unpadded(e.Key))
+	}
+	return full, err
 }

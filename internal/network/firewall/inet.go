@@ -67,12 +67,23 @@ func translations() []chain {
 		{name: "ports", rules: []match{
 			and(is4(), begins(target4(), 8, 127), of("proxied", protocol(), toPort()), leave()),
 			and(is4(), translate(unix.NFPROTO_IPV4, 4, "one4", target4(), protocol(), toPort())),
+			and(is4(), of("ours", in()), jump("walls")),
 			and(is4(), translate(unix.NFPROTO_IPV4, 4, "all4", protocol(), toPort())),
 			// Nothing can be forwarded from ::1 and from addresses of one link.
 			and(is6(), is(target6(), loopback6()...), leave()),
 			and(is6(), begins(target6(), 10, 0xfe, 0x80), leave()),
 			and(is6(), translate(unix.NFPROTO_IPV6, 16, "one6", target6(), protocol(), toPort())),
+			and(is6(), of("ours", in()), jump("walls")),
 			and(is6(), translate(unix.NFPROTO_IPV6, 16, "all6", protocol(), toPort())),
+		}},
+		// Who may not reach a guest, since one of both is isolated, finds nobody at its
+		// ports. What is translated first, as from ports of one address, is refused too, by an
+		// ICMP error: TCP over IPv6 does not listen to that before it has tried
+		// again, a second later.
+		{name: "walls", rules: []match{
+			and(of("own", in(), ipFamily(), protocol(), toPort()), leave()),
+			and(of("isolated", in()), notOf("outer", ipFamily(), protocol(), toPort()), accept()),
+			and(of("shut", ipFamily(), protocol(), toPort()), accept()),
 		}},
 		{name: "count-in", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting, priority: before, rules: []match{count}},
 		{name: "count-out", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput, priority: before, rules: []match{count}},

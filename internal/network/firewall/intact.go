@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -33,7 +32,7 @@ func (t Tables) Intact() (bool, error) {
 		t.ruled,
 		func() (bool, error) { return t.filled(conn, wanted) },
 	} {
-		if ok, err := look(); errors.Is(err, unix.ENOENT) {
+		if ok, err := look(); gone(err) {
 			return false, nil
 		} else if err != nil || !ok {
 			return false, err

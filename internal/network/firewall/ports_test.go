@@ -16,7 +16,7 @@ func TestPorts(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, filter)
 			w.update(Rules{}, w.now)
-			for i, name := range []string{"b", "p", "f"} {
+			for i, name := range []string{"b", "p", "f", "i"} {
 				g := w.all[name]
 				for _, proto := range []string{"tcp", "udp"} {
 					g.serve(proto, "", 80)
@@ -80,6 +80,14 @@ func (w *world) testPorts(t *testing.T, family int, proto string) {
 		}
 		// The port beside it is of the same guest, where nobody listens.
 		w.all["near"].refused(t, proto, eth0, c.port+1)
+	}
+	// That of an isolated guest is the world's and its own.
+	w.all["near"].reaches(t, proto, eth0, 8031, at("near"))
+	w.host.reaches(t, proto, eth0, 8031, eth0)
+	w.all["i"].reaches(t, proto, eth0, 8031, gateway("berth1", family))
+	w.all["f"].reaches(t, proto, gateway("br0", family), 8031, at("f"))
+	for _, name := range []string{"a", "r", "p"} {
+		w.all[name].refused(t, proto, eth0, 8031)
 	}
 }
 
@@ -145,6 +153,9 @@ func TestClosedPort(t *testing.T) {
 			w.guest("b", func(g *Guest) { g.Ports = portsOf("b", 8000) })
 			w.guest("i", func(g *Guest) { g.Ports = portsOf("i", 8010) })
 			for family := range 2 {
+				w.all["near"].ping(t, family, gateway("eth0", family)) // so that they know each other
+				w.host.ping(t, family, address("b", family).String())
+				w.host.ping(t, family, address("i", family).String())
 				for _, port := range []int{8001, 8011} {
 					for _, from := range []*ns{w.all["near"], w.all["a"], w.all["b"], w.all["p"], w.all["i"], w.host} {
 						from.refused(t, "tcp", gateway("eth0", family), port)

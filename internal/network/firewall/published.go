@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,9 +11,6 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
-	"github.com/google/nftables/xt"
-	"golang.org/x/sys/unix"
 )
 
 // Published is a port of the host, or a range, that rules of others lead
@@ -26,9 +22,10 @@ type Published struct {
 	By          string     // for people, such as "Docker"
 }
 
-// AllPublished are those of this network namespace: of rules that name a port
-// each, in nftables, but for the tables called own, and in the older tables of
-// iptables. Chains with rules that package nftables cannot read are left out.
+// AllPublished are those of this network namespace that name their ports: in
+// nftables, but for the tables called own, by rules, sets and maps; and in the
+// older tables of iptables. Chains with rules that package nftables cannot read are left
+// out.
 func AllPublished(own string) ([]Published, error) {
 	c, err := nftables.New()
 	if err != nil {
@@ -38,31 +35,26 @@ func AllPublished(own string) ([]Published, error) {
 	if err != nil && !absent(err) {
 		return nil, fmt.Errorf("ask nftables: %w", err)
 	}
-	translates := map[string]bool{} // tables
-	key := func(t *nftables.Table) string { return fmt.Sprint(t.Family, " ", t.Name) }
-	for _, chain := range chains {
-		if chain.Type == nftables.ChainTypeNAT && chain.Table.Name != own {
-			translates[key(chain.Table)] = true
-		}
-	}
 	var out []Published
 	for _, chain := range chains {
-		if !translates[key(chain.Table)] {
-			continue
-		}
-		rules, err := c.GetRules(chain.Table, chain)
-		if err != nil {
-			continue // or it has gone meanwhile
-		}
-		for _, r := range rules {
-			if p, ok := published(r.Exprs); ok {
-				p.By = publisher(chain.Name, fmt.Sprintf("nftables %s %s %s", familyName(chain.Table.Family), chain.Table.Name, chain.Name))
-				out = append(out, p)
-			}
+		if chain.Type == nftables.ChainTypeNAT && chain.Hooknum != nil && chain.Table.Name != own {
+			l := leading{walk: newWalk(c, chain.Table, chains), seen: map[visit]bool{}}
+			l.through(chain.Name, anything())
+			out = append(out, l.out...)
 		}
 	}
 	old, err := legacyPublished()
-	return append(out, old...), err
+	return unique(append(out, old...)), err
+}
+
+// unique are all of them once: a chain may be led to from several.
+func unique(all []Published) []Published {
+	seen := map[Published]bool{}
+	return slices.DeleteFunc(all, func(p Published) bool {
+		before := seen[p]
+		seen[p] = true
+		return before
+	})
 }
 
 // publisher is whose chain it is.
@@ -74,80 +66,6 @@ func publisher(chain, otherwise string) string {
 		return "Podman"
 	}
 	return otherwise
-}
-
-// published is what a rule with these expressions leads elsewhere, if it names
-// one port, or one range.
-func published(rule []expr.Any) (p Published, ok bool) {
-	leads, inverse := false, false
-	loaded := "" // what the next comparison is about
-	for _, e := range rule {
-		switch e := e.(type) {
-		case *expr.Meta:
-			loaded = map[expr.MetaKey]string{expr.MetaKeyL4PROTO: "protocol"}[e.Key]
-		case *expr.Payload:
-			loaded = loadedBy(e)
-		case *expr.Cmp:
-			inverse = inverse || e.Op == expr.CmpOpNeq && loaded != ""
-			p.compare(loaded, e)
-		case *expr.Range:
-			inverse = inverse || e.Op != expr.CmpOpEq && loaded == "port"
-			if loaded == "port" && len(e.FromData) == 2 && len(e.ToData) == 2 {
-				p.First, p.Last = binary.BigEndian.Uint16(e.FromData), binary.BigEndian.Uint16(e.ToData)
-			}
-		case *expr.Match:
-			switch i := e.Info.(type) {
-			case *xt.Tcp:
-				p.Protocol, p.First, p.Last = "tcp", i.DstPorts[0], i.DstPorts[1]
-				inverse = inverse || i.InvFlags&xt.TcpInvDestPorts != 0
-			case *xt.Udp:
-				p.Protocol, p.First, p.Last = "udp", i.DstPorts[0], i.DstPorts[1]
-				inverse = inverse || i.InvFlags&xt.UdpInvDestPorts != 0
-			}
-		case *expr.NAT:
-			leads = leads || e.Type == expr.NATTypeDestNAT
-		case *expr.Target:
-			leads = leads || e.Name == "DNAT" || e.Name == "REDIRECT"
-		case *expr.Redir:
-			leads = true
-		}
-	}
-	return p, leads && !inverse && p.Protocol != "" && p.Last != 0 && (p.First > 0 || p.Last < 1<<16-1)
-}
-
-// loadedBy says what of a packet an expression loads; "" if it does not matter.
-func loadedBy(e *expr.Payload) string {
-	switch {
-	case e.Base == expr.PayloadBaseTransportHeader && e.Offset == 2 && e.Len == 2:
-		return "port"
-	case e.Base != expr.PayloadBaseNetworkHeader:
-		return ""
-	case e.Offset == 9 && e.Len == 1, e.Offset == 6 && e.Len == 1:
-		return "protocol"
-	case e.Offset == 16 && e.Len == 4, e.Offset == 24 && e.Len == 16:
-		return "address"
-	}
-	return ""
-}
-
-// compare takes from a comparison what it says of what was loaded.
-func (p *Published) compare(loaded string, e *expr.Cmp) {
-	switch {
-	case loaded == "protocol" && len(e.Data) == 1 && e.Data[0] == unix.IPPROTO_TCP:
-		p.Protocol = "tcp"
-	case loaded == "protocol" && len(e.Data) == 1 && e.Data[0] == unix.IPPROTO_UDP:
-		p.Protocol = "udp"
-	case loaded == "address":
-		p.Address, _ = netip.AddrFromSlice(e.Data)
-	case loaded == "port" && len(e.Data) == 2:
-		n := binary.BigEndian.Uint16(e.Data)
-		if e.Op == expr.CmpOpEq || e.Op == expr.CmpOpGte {
-			p.First = n
-		}
-		if e.Op == expr.CmpOpEq || e.Op == expr.CmpOpLte {
-			p.Last = n
-		}
-	}
 }
 
 // legacyPublished are those of the tables of iptables that are not in nftables,

@@ -45,15 +45,65 @@ func TestPublished(t *testing.T) {
 	}
 }
 
+// TestPublishedByMaps finds what is named by sets and maps, of all kinds, or in
+// the chain that leads to another.
+func TestPublishedByMaps(t *testing.T) {
+	t.Parallel()
+	w := bare(t)
+	w.host.run("nft", `table ip maps {
+		map named { type inet_service : ipv4_addr . inet_service; elements = { 8001 : 10.0.0.1 . 80, 8002 : 10.0.0.2 . 80 } }
+		map where { type ipv4_addr . inet_proto . inet_service : verdict; elements = { 192.0.2.1 . tcp . 8010 : goto web, 192.0.2.1 . udp . 8011 : goto web, 192.0.2.1 . sctp . 8012 : goto web } }
+		map ranges { type ipv4_addr . inet_service : ipv4_addr . inet_service; flags interval; elements = { 192.0.2.2 . 8020-8029 : 10.0.0.1 . 80 } }
+		set some { type inet_service; flags interval; elements = { 8040-8049, 8051 } }
+		set others { type ipv4_addr; elements = { 192.0.2.3, 192.0.2.4 } }
+		chain pre {
+			type nat hook prerouting priority -100;
+			dnat ip addr . port to tcp dport map @named
+			ip daddr . meta l4proto . th dport vmap @where
+			dnat ip addr . port to ip daddr . tcp dport map @ranges
+			udp dport { 8030, 8032-8033, 65000-65535 } dnat to 10.0.0.3
+			dnat to tcp dport map { 8034 : 10.0.0.1, 8035-8036 : 10.0.0.2 }
+			meta l4proto { tcp, udp } th dport @some redirect to :80
+			tcp dport != { 8060, 8061 } dnat to 10.0.0.4
+			iifname vmap { "lo" : accept, "eth7" : jump lan }
+			ip saddr @others tcp dport 8062 counter redirect to : tcp dport map { 8062 : 80 }
+			ip daddr 192.0.2.0/24 tcp dport > 65530 dnat to 10.0.0.5
+		}
+		chain web { dnat to 10.0.0.1; }
+		chain lan { tcp dport 8070-8079 jump narrow; }
+		chain narrow { tcp dport { 8079, 8080 } dnat to 10.0.0.6; }
+		chain unused { tcp dport 8090 dnat to 10.0.0.7; }
+	}`)
+	var all []Published
+	var err error
+	w.host.do(func() { all, err = AllPublished("berth") })
+	var got []string
+	for _, p := range all {
+		got = append(got, fmt.Sprintf("%s %d-%d %v %s", p.Protocol, p.First, p.Last, p.Address, strings.TrimPrefix(p.By, "nftables ip maps ")))
+	}
+	slices.Sort(got)
+	want := []string{
+		"tcp 65531-65535 invalid IP pre", "tcp 8001-8001 invalid IP pre", "tcp 8002-8002 invalid IP pre", "tcp 8010-8010 192.0.2.1 web",
+		"tcp 8020-8029 192.0.2.2 pre", "tcp 8034-8034 invalid IP pre", "tcp 8035-8036 invalid IP pre", "tcp 8040-8049 invalid IP pre", "tcp 8051-8051 invalid IP pre",
+		"tcp 8062-8062 invalid IP pre", "tcp 8079-8079 invalid IP narrow",
+		"udp 65000-65535 invalid IP pre", "udp 8011-8011 192.0.2.1 web", "udp 8030-8030 invalid IP pre", "udp 8032-8033 invalid IP pre",
+		"udp 8040-8049 invalid IP pre", "udp 8051-8051 invalid IP pre",
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v\n%s\nnot\n%s", err, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 // TestPublishedByIptables reads what iptables has in nftables and elsewhere.
 func TestPublishedByIptables(t *testing.T) {
 	t.Parallel()
-	p, ok := published([]expr.Any{
+	var l leading
+	l.rule([]expr.Any{
 		&expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: 9, Len: 1}, &expr.Cmp{Data: []byte{17}},
 		&expr.Match{Name: "udp", Info: &xt.Udp{DstPorts: [2]uint16{53, 54}}}, &expr.Counter{}, &expr.Target{Name: "DNAT"},
-	})
-	if want := (Published{Protocol: "udp", First: 53, Last: 54}); !ok || p != want {
-		t.Errorf("%v, %v", p, ok)
+	}, anything(), "somebody")
+	if want := []Published{{Protocol: "udp", First: 53, Last: 54, By: "somebody"}}; !slices.Equal(l.out, want) {
+		t.Errorf("%v", l.out)
 	}
 	for rule, want := range map[string]string{
 		"-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80":  "{tcp 8080 8080 invalid IP Docker} true",

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -244,10 +243,7 @@ func (t Tables) left(conn *nftables.Conn, old, added []element) (map[string]bool
 		return nil, err
 	}
 	out := map[string]bool{}
-	keep := func(key string) {
-		name, _, _ := strings.Cut(key[:unix.IFNAMSIZ], "\x00")
-		out[name] = true
-	}
+	keep := func(key string) { out[unpadded([]byte(key[:unix.IFNAMSIZ]))] = true }
 	for _, e := range there {
 		if !slices.ContainsFunc(old, func(o element) bool { return o.set == links && o.key == string(e.Key) }) {
 			keep(string(e.Key))
@@ -280,13 +276,7 @@ func (t Tables) Counters() ([]Counter, error) {
 	defer closing(conn)
 	var out []Counter
 	for _, name := range []string{"count4", "count6"} {
-		set, err := conn.GetSetByName(t.table(inet), name)
-		if errors.Is(err, unix.ENOENT) {
-			return nil, nil
-		} else if err != nil {
-			return nil, err
-		}
-		elements, err := conn.GetSetElements(set)
+		elements, err := inSet(conn, t.table(inet), name)
 		if err != nil {
 			return nil, err
 		}

@@ -102,7 +102,7 @@ func some(guests int) Rules {
 			netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, byte(i / 5), 15: byte(2 + i%5)}), 64)}}
 		gates := []netip.Addr{netip.AddrFrom4([4]byte{10, byte(i / 5), 0, 1})}
 		if i%5 < 4 {
-			l.Bridge = fmt.Sprintf("berth%d", i/5)
+			l.Bridge, l.Isolated = fmt.Sprintf("berth%d", i/5), i/5%3 == 0
 			if i%5 == 0 {
 				out.Networks = append(out.Networks, Network{Bridge: l.Bridge, Gateways: gates, NAT: i%2 == 0, Isolated: i%3 == 0, DHCP: i%7 == 0})
 			}

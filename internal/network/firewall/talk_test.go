@@ -102,9 +102,16 @@ func (n *ns) reaches(t *testing.T, proto, address string, port int, as ...string
 	t.Errorf("%s asks %s %s port %d: seen as %v, not as %v", n.name, proto, address, port, seen, as)
 }
 
-// refused has n ask, and be told at once that it may not.
+// refused has n ask, and be told at once that it may not: TCP does not have to try
+// a second time.
 func (n *ns) refused(t *testing.T, proto, address string, port int) {
 	t.Helper()
+	before := n.run("nstat", "-asz", "TcpExtTCPSynRetrans")
+	defer func() {
+		if after := n.run("nstat", "-asz", "TcpExtTCPSynRetrans"); after != before {
+			t.Errorf("%s asks %s %s port %d: is refused after it has asked again: %s%s", n.name, proto, address, port, before, after)
+		}
+	}()
 	seen, err := n.ask(proto, address, port, patience)
 	var timeout net.Error
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -87,11 +88,26 @@ func (w walk) of(chain string) ([]*nftables.Rule, error) {
 		return nil, nil
 	}
 	rules, err := w.conn.GetRules(w.table, w.chains[i])
-	if errors.Is(err, unix.ENOENT) {
+	if gone(err) {
 		err = nil
 	}
 	w.rules[chain] = rules
 	return rules, err
+}
+
+// inSet are the elements of a set or map; none where it is not there.
+func inSet(conn *nftables.Conn, table *nftables.Table, name string) ([]nftables.SetElement, error) {
+	elements, err := conn.GetSetElements(&nftables.Set{Table: table, Name: name})
+	if gone(err) {
+		return nil, nil
+	}
+	return elements, err
+}
+
+// gone reports whether an error says that what was asked for is not there. Of
+// some errors the library keeps the text alone.
+func gone(err error) bool {
+	return err != nil && (errors.Is(err, unix.ENOENT) || strings.HasSuffix(err.Error(), unix.ENOENT.Error()))
 }
 
 // verdict is that of a rule about whatever comes from an interface; nil if it
@@ -132,10 +148,7 @@ func (w walk) has(l *expr.Lookup, name string) (bool, error) {
 	if l.Invert || l.IsDestRegSet {
 		return false, nil
 	}
-	elements, err := w.conn.GetSetElements(&nftables.Set{Table: w.table, Name: l.SetName, ID: l.SetID, Anonymous: true})
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
+	elements, err := inSet(w.conn, w.table, l.SetName)
 	return slices.ContainsFunc(elements, func(e nftables.SetElement) bool { return !e.IntervalEnd && bytes.Equal(e.Key, padded(name)) }), err
 }
 
@@ -143,3 +156,6 @@ func (w walk) has(l *expr.Lookup, name string) (bool, error) {
 func padded(name string) []byte {
 	return append([]byte(name), make([]byte, unix.IFNAMSIZ-len(name))...)
 }
+
+// unpadded is the name of an interface that rules have.
+func unpadded(name []byte) string { return string(bytes.TrimRight(name, "\x00")) }

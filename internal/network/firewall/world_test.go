@@ -232,7 +232,7 @@ func (w *world) rules() Rules {
 
 func (w *world) link(name string) Link {
 	p := places[name]
-	l := Link{Host: "ve-" + name, Bridge: p.iface, Foreign: p.iface == "br0", MAC: mac(p.last),
+	l := Link{Host: "ve-" + name, Bridge: p.iface, Foreign: p.iface == "br0", Isolated: p.iface == "berth1", MAC: mac(p.last),
 		Addresses: []netip.Prefix{netip.MustParsePrefix(p.four), netip.MustParsePrefix(p.six)}}
 	if !bridged(p.iface) {
 		l.Bridge, l.NAT = "", true

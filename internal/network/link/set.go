@@ -123,11 +123,39 @@ func (n *Namespace) SetGateway(name string, gateway netip.Addr) error {
 
 // SetRoute makes a route to what is directly on the interface.
 func (n *Namespace) SetRoute(name string, to netip.Prefix) error {
-	scope := netlink.SCOPE_LINK
-	if to.Addr().Is6() {
-		scope = netlink.SCOPE_UNIVERSE
+	return n.route(name, netlink.Route{Dst: ipNet(to.Masked()), Scope: onLink(to)}, fmt.Sprintf("to %v", to))
+}
+
+// SetReturn has what is sent from an address of the interface go by the
+// interface, through gateway but for what is in the address' prefix, whatever other
+// routes there are. It takes a table of routes, and rules of the table's number.
+func (n *Namespace) SetReturn(name string, from netip.Prefix, gateway netip.Addr, table int) error {
+	all := netip.PrefixFrom(gateway, 0).Masked()
+	err := n.route(name, netlink.Route{Dst: ipNet(all), Gw: gateway.AsSlice(), Flags: int(netlink.FLAG_ONLINK), Table: table}, fmt.Sprintf("by %v", gateway))
+	if err == nil && !from.IsSingleIP() {
+		err = n.route(name, netlink.Route{Dst: ipNet(from.Masked()), Scope: onLink(from), Table: table}, fmt.Sprintf("to %v", from.Masked()))
 	}
-	return n.route(name, netlink.Route{Dst: ipNet(to.Masked()), Scope: scope}, fmt.Sprintf("to %v", to))
+	if err != nil {
+		return err
+	}
+	rule := netlink.NewRule()
+	rule.Src, rule.Table, rule.Priority, rule.Protocol = ipNet(netip.PrefixFrom(from.Addr(), from.Addr().BitLen())), table, table, unix.RTPROT_STATIC
+	rule.Family = unix.AF_INET
+	if from.Addr().Is6() {
+		rule.Family = unix.AF_INET6
+	}
+	if err := n.handle.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("make a rule for routes from %v: %w", from.Addr(), err)
+	}
+	return nil
+}
+
+// onLink is the scope of routes to what is directly on an interface.
+func onLink(to netip.Prefix) netlink.Scope {
+	if to.Addr().Is6() {
+		return netlink.SCOPE_UNIVERSE
+	}
+	return netlink.SCOPE_LINK
 }
 
 // SetNeighbour says at which hardware address an address on the interface is, for

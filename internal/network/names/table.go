@@ -50,17 +50,17 @@ func places(l network.Lease) []place {
 	return out
 }
 
-// reach gives the addresses of a guest that others on a network can use: those
-// on the same one, and else, unless it is isolated, those that the host can
-// lead to. The name "" is the host's own place: it reaches all. One that is no
-// network is a place that is not isolated.
-func (t table) reach(l network.Lease, from string) []netip.Addr {
+// reach gives the addresses of a guest that others can use from places: those on
+// the same networks, and else those that the host can lead to by the first
+// place, unless one of both is isolated. The place "" is the host's own: it reaches
+// all. One that is no network is not isolated.
+func (t table) reach(l network.Lease, from []string) []netip.Addr {
 	var same, others []netip.Addr
 	for _, p := range places(l) {
 		switch {
-		case p.network == from && from != "":
+		case p.network != "" && slices.Contains(from, p.network):
 			same = append(same, p.addresses...)
-		case from == "" || !t.networks[from].Isolated && !t.networks[p.network].Isolated:
+		case from[0] == "" || !t.networks[from[0]].Isolated && !t.networks[p.network].Isolated:
 			others = append(others, p.addresses...)
 		}
 	}
@@ -70,8 +70,9 @@ func (t table) reach(l network.Lease, from string) []netip.Addr {
 	return others
 }
 
-// hostsFor are the guests as a network sees them, or the host where from is "".
-func (t table) hostsFor(from string) []dns.Host {
+// hostsFor are the guests as they are seen from places, which are networks,
+// onPoint, or the host's "".
+func (t table) hostsFor(from ...string) []dns.Host {
 	var out []dns.Host
 	for _, l := range t.leases {
 		if addresses := t.reach(l, from); l.Attached && len(addresses) > 0 {
@@ -79,6 +80,22 @@ func (t table) hostsFor(from string) []dns.Host {
 		}
 	}
 	return out
+}
+
+// placesOf are where a guest sees others from: first where its default route
+// leads.
+func placesOf(l network.Lease) []string {
+	var first, out []string
+	for _, link := range l.Links {
+		switch at := cmp.Or(link.Network, onPoint); {
+		case len(link.Addresses) == 0 || slices.Contains(first, at) || slices.Contains(out, at):
+		case len(link.Gateways) > 0:
+			first = append(first, at)
+		default:
+			out = append(out, at)
+		}
+	}
+	return append(first, out...)
 }
 
 // namesOf are a container's name, and its host name where that is another.
@@ -115,20 +132,55 @@ const loopbackDevice = "lo"
 // network, to the guests there and to the host itself.
 func (t table) endpoints(index devices) map[dns.Endpoint]dns.Audience {
 	out := map[dns.Endpoint]dns.Audience{}
-	subnets := t.subnets()
-	own := dns.NewView(t.hostsFor(""), subnets)
+	v := views{t, t.subnets(), map[string]*dns.View{}}
+	own := v.from("")
 	for _, n := range t.networks {
 		bridge := index(n.Bridge)
 		if bridge == 0 {
 			continue // not made yet
 		}
-		view := dns.NewView(t.hostsFor(n.Name), subnets)
+		a := dns.Audience{Clients: subnetsOf(n), View: v.from(n.Name), Host: own, Guests: v.elsewhere(n.Name)}
 		for _, g := range n.Gateways() {
-			out[dns.Endpoint{Address: g.Addr(), Device: n.Bridge, Index: bridge}] = dns.Audience{Clients: subnetsOf(n), View: view, Host: own}
+			out[dns.Endpoint{Address: g.Addr(), Device: n.Bridge, Index: bridge}] = a
 			out[dns.Endpoint{Address: g.Addr(), Device: loopbackDevice, Index: 1}] = dns.Audience{Host: own}
 		}
 	}
-	t.pointEndpoints(out, own, index)
+	v.pointEndpoints(out, own, index)
+	return out
+}
+
+// views are what a table looks like from places, each made once.
+type views struct {
+	table
+	subnets []netip.Prefix
+	made    map[string]*dns.View
+}
+
+func (v views) from(places ...string) *dns.View {
+	key := strings.Join(places, "\x01")
+	if v.made[key] == nil {
+		v.made[key] = dns.NewView(v.hostsFor(places...), v.subnets)
+	}
+	return v.made[key]
+}
+
+// elsewhere is what those on a network see who are in other places too, where one
+// of these is isolated: each by itself shows a part only.
+func (v views) elsewhere(name string) map[netip.Addr]*dns.View {
+	out := map[netip.Addr]*dns.View{}
+	for _, l := range v.leases {
+		places := placesOf(l)
+		if len(places) < 2 || !slices.ContainsFunc(places, func(p string) bool { return v.networks[p].Isolated }) {
+			continue
+		}
+		for _, link := range l.Links {
+			for _, a := range link.Addresses {
+				if link.Network == name {
+					out[a.Addr().Unmap()] = v.from(places...)
+				}
+			}
+		}
+	}
 	return out
 }
 
@@ -137,21 +189,17 @@ func (t table) endpoints(index devices) map[dns.Endpoint]dns.Audience {
 const onPoint = "\x00point"
 
 // pointEndpoints adds the host's addresses on links to one guest alone.
-func (t table) pointEndpoints(out map[dns.Endpoint]dns.Audience, own *dns.View, index devices) {
-	var view *dns.View
-	for _, l := range t.leases {
+func (v views) pointEndpoints(out map[dns.Endpoint]dns.Audience, own *dns.View, index devices) {
+	for _, l := range v.leases {
 		for _, link := range l.Links {
-			if link.Kind != network.Point || len(link.HostAddresses) == 0 {
+			if link.Kind != network.Point || len(link.HostAddresses) == 0 || len(link.Addresses) == 0 {
 				continue
 			}
 			veth := index(link.Host)
 			if veth == 0 {
 				continue // not made yet
 			}
-			if view == nil {
-				view = dns.NewView(t.hostsFor(onPoint), t.subnets())
-			}
-			a := dns.Audience{View: view, Host: own}
+			a := dns.Audience{View: v.from(placesOf(l)...), Host: own}
 			for _, p := range link.Addresses {
 				a.Clients = append(a.Clients, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
 			}

@@ -3,10 +3,14 @@ package names
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/dns"
 )
 
 func addresses(list ...string) []netip.Prefix {
@@ -39,20 +43,42 @@ func three() table {
 func TestReach(t *testing.T) {
 	t.Parallel()
 	for from, want := range map[string]string{
-		"a":     "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.1.0.3] locked-too[10.2.0.4] point[192.168.9.2] ",
-		"b":     "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.2.0.3] locked-too[10.2.0.4] point[192.168.9.2] ",
-		onPoint: "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.1.0.3 10.2.0.3] locked-too[10.2.0.4] point[192.168.9.2] ",
-		"alone": "locked[10.3.0.2] locked-too[10.3.0.3] ",
+		"a":       "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.1.0.3] locked-too[10.2.0.4] point[192.168.9.2] ",
+		"b":       "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.2.0.3] locked-too[10.2.0.4] point[192.168.9.2] ",
+		onPoint:   "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.1.0.3 10.2.0.3] locked-too[10.2.0.4] point[192.168.9.2] ",
+		"alone":   "locked[10.3.0.2] locked-too[10.3.0.3] ",
+		"alone b": "in-b[10.2.0.2] in-both[10.2.0.3] locked[10.3.0.2] locked-too[10.3.0.3 10.2.0.4] ",
+		"b alone": "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.2.0.3] locked[10.3.0.2] locked-too[10.3.0.3 10.2.0.4] point[192.168.9.2] ",
 		"": "in-a[10.1.0.2 fd01::2] in-b[10.2.0.2] in-both[10.1.0.3 10.2.0.3] locked[10.3.0.2] " +
 			"locked-too[10.3.0.3 10.2.0.4] point[192.168.9.2] ",
 	} {
 		got := ""
-		for _, h := range three().hostsFor(from) {
+		for _, h := range three().hostsFor(strings.Split(from, " ")...) {
 			got += h.Names[0] + fmt.Sprint(h.Addresses) + " "
 		}
 		if got != want {
 			t.Errorf("from %q: %s\nnot %s", from, got, want)
 		}
+	}
+}
+
+// TestElsewhere: who is on an isolated network and elsewhere sees both, whichever
+// name server of its own it asks, and nobody else does.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	v := views{three(), nil, map[string]*dns.View{}}
+	for from, want := range map[string]string{"a": "[]", "b": "[10.2.0.4]", "alone": "[10.3.0.3]"} {
+		if got := fmt.Sprint(slices.Collect(maps.Keys(v.elsewhere(from)))); got != want {
+			t.Errorf("%s: %s, not %s", from, got, want)
+		}
+	}
+	l := v.leases[4]
+	if got := fmt.Sprint(placesOf(l)); got != "[alone b]" {
+		t.Error(got)
+	}
+	l.Links[1].Gateways = []netip.Addr{netip.MustParseAddr("10.2.0.1")}
+	if got := fmt.Sprint(placesOf(l)); got != "[b alone]" {
+		t.Errorf("with a default route: %s", got)
 	}
 }
 

@@ -98,6 +98,12 @@ func (l *lan) start() {
 func (l *lan) restart(names ...string) {
 	l.Helper()
 	run(l.T, append([]string{"berth", "restart"}, names...)...)
+	l.find(names...)
+}
+
+// find takes guests as they run now.
+func (l *lan) find(names ...string) {
+	l.Helper()
 	for _, name := range names {
 		l.guests[name] = networktest.PlaceOf(l, name, statusOf(l.T, name).Leader)
 	}

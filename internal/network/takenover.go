@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -13,14 +14,16 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/state"
 )
 
 // Managed is a link of berth's that a network manager of the host takes for its
 // own, whatever it was told; see advice.
 type Managed struct {
-	Link    string // on the host
-	Manager string // NetworkManager or systemd-networkd
+	Link    string           // on the host
+	Manager string           // NetworkManager or systemd-networkd
+	Guests  []container.Name // that are behind it
 }
 
 // TakenOver asks the host's network managers, as far as they run, for links of
@@ -30,8 +33,8 @@ func TakenOver(ctx context.Context, paths state.Paths) ([]Managed, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := onHost(leases)
-	if len(names) == 0 {
+	links := onHost(leases)
+	if len(links) == 0 {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, tellLimit)
@@ -42,45 +45,49 @@ func TakenOver(ctx context.Context, paths state.Paths) ([]Managed, error) {
 	}
 	defer conn.Close()
 	var out []Managed
-	for _, m := range []struct {
-		name, bus string
-		has       func(context.Context, *dbus.Conn, string) (bool, error)
-	}{{"NetworkManager", networkManager, hasNetworkManager}, {"systemd-networkd", "org.freedesktop.network1", hasNetworkd}} {
-		var runs bool
-		if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, m.bus).Store(&runs); err != nil {
+	for _, m := range managers() {
+		if runs, err := onBus(ctx, conn, m.bus); err != nil {
 			return out, fmt.Errorf("look for %s: %w", m.name, err)
+		} else if !runs {
+			continue
 		}
-		for _, link := range names {
-			if !runs {
-				break
-			}
-			has, err := m.has(ctx, conn, link)
-			if err != nil {
+		for _, link := range slices.Sorted(maps.Keys(links)) {
+			if has, err := m.has(ctx, conn, link); err != nil {
 				return out, fmt.Errorf("ask %s for %s: %w", m.name, link, err)
-			}
-			if has {
-				out = append(out, Managed{link, m.name})
+			} else if has {
+				out = append(out, Managed{link, m.name, links[link]})
 			}
 		}
 	}
 	return out, nil
 }
 
-// onHost are the host's sides of the links of leases, and berth's own bridges.
-func onHost(leases []Lease) []string {
-	var out []string
+// manager is a network manager of the host.
+type manager struct {
+	name, bus string
+	// has reports whether it has taken a link for its own.
+	has func(ctx context.Context, conn *dbus.Conn, link string) (bool, error)
+}
+
+func managers() []manager {
+	return []manager{{"NetworkManager", networkManager, hasNetworkManager}, {"systemd-networkd", networkd, hasNetworkd}}
+}
+
+// onHost are the host's sides of the links of leases, and berth's own bridges,
+// with whose guests they lead to.
+func onHost(leases []Lease) map[string][]container.Name {
+	out := map[string][]container.Name{}
 	for _, l := range leases {
 		for _, k := range l.Links {
 			if k.pair() {
-				out = append(out, k.Host)
+				out[k.Host] = append(out[k.Host], l.Name)
 			}
 			if k.Network != "" {
-				out = append(out, k.Bridge)
+				out[k.Bridge] = append(out[k.Bridge], l.Name)
 			}
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 const networkManager = "org.freedesktop.NetworkManager"

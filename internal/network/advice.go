@@ -105,10 +105,17 @@ func unmanage(paths state.Paths) error {
 // tellLimit bounds how long a manager may take to read a file.
 const tellLimit = 10 * time.Second
 
+const networkd = "org.freedesktop.network1"
+
+// onBus reports whether somebody runs who has a name on D-Bus.
+func onBus(ctx context.Context, conn *dbus.Conn, name string) (runs bool, err error) {
+	err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, name).Store(&runs)
+	return runs, err
+}
+
 // reloadNetworkd has systemd-networkd read its files again, where it runs: one
 // that starts later reads them then.
 func reloadNetworkd() error {
-	const networkd = "org.freedesktop.network1"
 	ctx, cancel := context.WithTimeout(context.Background(), tellLimit)
 	defer cancel()
 	conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
@@ -116,8 +123,7 @@ func reloadNetworkd() error {
 		return nil // without a bus it is just starting
 	}
 	defer conn.Close()
-	var runs bool
-	if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, networkd).Store(&runs); err != nil || !runs {
+	if runs, err := onBus(ctx, conn, networkd); err != nil || !runs {
 		return err
 	}
 	err = conn.Object(networkd, "/org/freedesktop/network1").CallWithContext(ctx, networkd+".Manager.Reload", 0).Err
