@@ -45,6 +45,9 @@ func TestRules(t *testing.T) {
 		{Kind: Macvlan, Host: "eth0"}}}
 	c := Lease{Name: "c", Links: []Link{{Kind: Moved, Host: "eth1"}}}
 	err := namespace.Unshared(unix.CLONE_NEWNET, func() error {
+		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0); err != nil { // it is the machine's at first
+			return err
+		}
 		add := func(l Lease) error { leases[l.Name] = l; return r.Add(t.Context(), l) }
 		remove := func(l Lease) error { // the file of the lease goes last
 			err := r.Remove(t.Context(), l)

@@ -21,6 +21,9 @@ func inNetwork(t *testing.T, f func() error) {
 		if out, err := exec.Command("ip", "link", "add", "name", "a", "type", "veth", "peer", "name", "b").CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
+		if err := os.WriteFile("/proc/sys/"+four, []byte("0"), 0); err != nil { // it is the machine's at first
+			return err
+		}
 		var ns unix.Stat_t
 		if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
 			return err
