@@ -57,11 +57,12 @@ func (k Link) against(o Lease) error {
 		case same && k.pair() && other.pair():
 			return &container.Error{Err: fmt.Errorf("extraVeths: the container %s has a link called %s on the host", o.Name, k.Host), Hint: "choose another name for one of the two"}
 		}
-		for _, a := range k.Addresses {
-			for _, b := range other.Addresses {
-				if (k.Network == "" || other.Network == "") && a.Addr() == b.Addr() && k.segment() == other.segment() {
-					return &container.Error{Err: fmt.Errorf("the address %v is that of the container %s", a.Addr(), o.Name), Hint: "choose another address for one of the two"}
-				}
+		if k.segment() != other.segment() || k.Network != "" && other.Network != "" {
+			continue
+		}
+		for _, a := range slices.Concat(k.Addresses, k.HostAddresses) {
+			if slices.ContainsFunc(other.Addresses, func(b netip.Prefix) bool { return a.Addr() == b.Addr() }) {
+				return &container.Error{Err: fmt.Errorf("the address %v is that of the container %s", a.Addr(), o.Name), Hint: "choose another address for one of the two"}
 			}
 		}
 	}

@@ -64,6 +64,7 @@ func TestBetween(t *testing.T) {
 		"another bridge":  {func(s *spec) { s.HostBridge, s.LocalAddress = "br0", "10.9.0.2/24" }, func(s *spec) { s.HostBridge, s.LocalAddress = "br1", "10.9.0.2" }, ""},
 		"opposite":        {func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.1", "10.9.0.2" }, func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.3", "10.9.0.2" }, "the address 10.9.0.2 is that of the container db"},
 		"network":         {func(s *spec) { s.HostAddress, s.LocalAddress = "10.1.0.1", "10.1.0.7" }, func(s *spec) { s.LocalAddress = "10.1.0.7" }, "the address 10.1.0.7 is that of the container db"},
+		"host's end":      {func(s *spec) { s.HostAddress, s.LocalAddress = "10.1.0.7", "10.9.0.2" }, func(s *spec) { s.LocalAddress = "10.1.0.7" }, "the address 10.1.0.7 is that of the container db"},
 		"same host's end": {func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.1", "10.9.0.2" }, func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.1", "10.9.0.3" }, ""},
 	} {
 		mine, theirs := leaseFor(t, "web", c.mine), leaseFor(t, "db", c.theirs)
