@@ -57,7 +57,7 @@ func (l *lab) newPackages(ctx context.Context) (*packages, error) {
 		return nil, err
 	}
 	g := newGenerator()
-	var refs []nix.StorePath
+	var all []nix.StorePath
 	for i := range packagesCount {
 		hash := sha256.Sum256(fmt.Append(nil, i))
 		path, err := nix.ParsePath(nixbase32.EncodeToString(hash[:20]) + fmt.Sprintf("-package-%d", i))
@@ -68,14 +68,27 @@ func (l *lab) newPackages(ctx context.Context) (*packages, error) {
 		if err := g.tree(tree, packagesSize/packagesCount); err != nil {
 			return nil, err
 		}
+		refs := all
+		if i < packagesCount-1 {
+			refs = some(all)
+		}
 		if err := p.put(f, tree, path, refs); err != nil {
 			return nil, err
 		}
-		refs, p.top = append(refs, path), path
-		slices.Sort(refs)
+		all, p.top = append(all, path), path
 	}
 	_, _, err = l.timed(ctx, "sh", "-c", fmt.Sprintf("tar -C %s -c . | zstd -q -T0 -o %s && rm -r %[1]s", trees, p.tar))
 	return p, err
+}
+
+// some are a few of all, so that a closure has few levels.
+func some(all []nix.StorePath) (out []nix.StorePath) {
+	for _, part := range []int{2, 3, 5} {
+		if n := len(all) / part; n > 0 && !slices.Contains(out, all[n]) {
+			out = append(out, all[n])
+		}
+	}
+	return out
 }
 
 // put writes a tree into the cache.
@@ -85,7 +98,7 @@ func (p *packages) put(f *cache.Filler, tree string, path nix.StorePath, refs []
 		return err
 	}
 	sum := sha256.Sum256(archive.Bytes())
-	info := nix.Info{Path: path, NarHash: nix.FormatHash(sum[:]), NarSize: int64(archive.Len()), References: refs}
+	info := nix.Info{Path: path, NarHash: nix.FormatHash(sum[:]), NarSize: int64(archive.Len()), References: slices.Sorted(slices.Values(refs))}
 	if err := p.signer.Sign(&info); err != nil {
 		return err
 	}

@@ -57,9 +57,9 @@ func measurePull(ctx context.Context, l *lab) (rows []row, err error) {
 	own, copied, tar := s[0], s[1], s[2]
 	return []row{
 		{What: "pull of a closure of 1 GiB, against nix copy", Berth: own[0], Peer: copied[0], Ratio: 1 / 1.5, Notes: []string{notePull}},
-		{What: "pull of a closure of 1 GiB, against zstd -d | tar x", Berth: own[0], Peer: tar[0], Ratio: 1.3, Notes: []string{noteTar}},
+		{What: "pull of a closure of 1 GiB, against zstd -d into tar x", Berth: own[0], Peer: tar[0], Ratio: 1.3, Notes: []string{noteTar}},
 		{What: "pull of a closure of 1 GiB, on the disk, against nix copy", Berth: own[1], Peer: copied[1], Ratio: 1 / 1.5, Notes: []string{noteSynced}},
-		{What: "pull of a closure of 1 GiB, on the disk, against zstd -d | tar x", Berth: own[1], Peer: tar[1], Ratio: 1.3},
+		{What: "pull of a closure of 1 GiB, on the disk, against zstd -d into tar x", Berth: own[1], Peer: tar[1], Ratio: 1.3},
 	}, nil
 }
 
