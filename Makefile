@@ -19,10 +19,12 @@ packages:
 	go run ./packaging -out dist -version "$(VERSION)"
 
 demo: build
-	@scripts/need $(HOST) curl=curl pgrep=procps
+	@scripts/need $(HOST) curl=curl pgrep=procps nft=nftables nix-build=nix-bin patchelf=patchelf
 	@examples/hello/demo.sh
+	@examples/nixos/demo.sh
 
 demo-clean: build
+	@examples/nixos/clean.sh
 	@examples/hello/clean.sh
 
 # Unit, golden and script tests, fuzz seeds, and end to end with real guests.

@@ -1,8 +1,11 @@
 package container
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -76,3 +79,44 @@ const (
 	StoreClosure StoreAccess = ""     // what its system consists of
 	StoreHost    StoreAccess = "host" // all
 )
+
+// CachedSystem is a system in a binary cache, in the form of
+// cache+URL/HASH-NAME. NAME may be missing: a cache knows paths by their hash.
+type CachedSystem struct {
+	Cache string // URL
+	Name  string // HASH-NAME or HASH
+}
+
+const cachedPrefix = "cache+"
+
+// IsCachedSystem reports whether s is meant to be one.
+func IsCachedSystem(s string) bool { return strings.HasPrefix(s, cachedPrefix) }
+
+// ParseCachedSystem reads cache+URL/HASH-NAME, with a URL of https, http, file
+// or s3.
+func ParseCachedSystem(s string) (CachedSystem, error) {
+	rest, ok := strings.CutPrefix(s, cachedPrefix)
+	u, err := url.Parse(rest)
+	switch {
+	case !ok || err != nil || u.Opaque != "" || u.Fragment != "" || !slices.Contains([]string{"https", "http", "file", "s3"}, u.Scheme):
+		return CachedSystem{}, errors.New("it does not have the form cache+URL/HASH-NAME, with a URL of https, http, file or s3")
+	case (u.Host == "") != (u.Scheme == "file"):
+		return CachedSystem{}, fmt.Errorf("%s names no cache: https://HOST/HASH-NAME or file:///DIRECTORY/HASH-NAME would", u.Redacted())
+	}
+	name := path.Base(u.Path)
+	if len(name) != storeHashLen || strings.Trim(name, storeHash) != "" {
+		if err := checkStoreBase(name); err != nil {
+			return CachedSystem{}, fmt.Errorf("%q is not the base name of a store path: %w", name, err)
+		}
+	}
+	u.Path, u.RawPath = strings.TrimSuffix(path.Dir(u.Path), "/"), ""
+	if u.Scheme == "file" && u.Path == "" {
+		u.Path = "/"
+	}
+	return CachedSystem{Cache: u.String(), Name: name}, nil
+}
+
+// Is reports whether p is the system that s names.
+func (s CachedSystem) Is(p StorePath) bool {
+	return p != "" && (p.Base() == s.Name || p.Hash() == s.Name)
+}

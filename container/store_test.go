@@ -48,3 +48,32 @@ func FuzzParseStorePath(f *testing.F) {
 		}
 	})
 }
+
+func TestParseCachedSystem(t *testing.T) {
+	t.Parallel()
+	const hash = "0c9dpbqv2vkmcsf9djzdjwkcglfpzzdr"
+	for text, want := range map[string]CachedSystem{
+		"cache+https://cache.example.com/" + hash + "-nixos-system-web-24.11": {"https://cache.example.com", hash + "-nixos-system-web-24.11"},
+		"cache+http://user:word@example.com:8080/a/b/" + hash:                 {"http://user:word@example.com:8080/a/b", hash},
+		"cache+file:///srv/cache/" + hash + "-web":                            {"file:///srv/cache", hash + "-web"},
+		"cache+file:///" + hash:                                               {"file:///", hash},
+		"cache+s3://bucket/" + hash + "?region=eu-west-1":                     {"s3://bucket?region=eu-west-1", hash},
+	} {
+		got, err := ParseCachedSystem(text)
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+		if p := StorePath("/nix/store/" + hash + "-nixos-system-web-24.11"); got.Is(p) != (want.Name == hash || want.Name == p.Base()) || got.Is("") {
+			t.Errorf("%s is wrong about %s", text, p)
+		}
+	}
+	for _, text := range []string{
+		"", "cache+", "/nix/store/" + hash + "-web", "cache+/srv/cache/" + hash, "cache+ftp://example.com/" + hash, "cache+https:///" + hash, "cache+https://example.com",
+		"cache+https://example.com/" + hash + ".narinfo", "cache+https://example.com/" + hash + "-", "cache+https://example.com/" + hash + "-a%20b", "cache+file://srv/" + hash,
+		"cache+https://example.com/" + hash + "-a#b", "cache+https://example.com/nar/../" + hash[1:], "cache+https:" + hash,
+	} {
+		if got, err := ParseCachedSystem(text); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}

@@ -25,7 +25,7 @@ func sourceFlags() []struct{ flag, key, usage string } {
 		{"config-file", "configFile", "a file with a NixOS module"},
 		{"nixpkgs", "nixpkgs", "the nixpkgs for --config and --config-file: a path, a URL or <name> (default <nixpkgs>)"},
 		{"nixos-path", "nixosPath", "the NixOS for them (default <nixpkgs/nixos>)"},
-		{"system-path", "system", "a NixOS system that is built, or a link to one"},
+		{"system-path", "system", "a NixOS system that is built, a link to one, or cache+URL/HASH-NAME"},
 	}
 }
 

@@ -19,7 +19,7 @@ func specFields() []field[container.Spec] {
 		text(flake(), "flake", func(s *spec) *string { return &s.Flake }),
 		text(module(), "config", func(s *spec) *string { return &s.Config }),
 		text(hostPath(), "configFile", func(s *spec) *string { return &s.ConfigFile }),
-		text(hostPath(), "system", func(s *spec) *string { return &s.System }),
+		text(system(), "system", func(s *spec) *string { return &s.System }),
 		text(nixPath(), "nixpkgs", func(s *spec) *string { return &s.Nixpkgs }),
 		text(nixPath(), "nixosPath", func(s *spec) *string { return &s.NixOSPath }),
 		key("storeAccess", storeAccess(), func(s *spec) *container.StoreAccess { return &s.StoreAccess }),

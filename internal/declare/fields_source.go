@@ -31,6 +31,19 @@ func hostPath() codec[string] {
 	return w.codec()
 }
 
+// system is a path on the host, or one in a binary cache.
+func system() codec[string] {
+	w := plain("a path, or cache+URL/HASH-NAME", "", nil)
+	w.parse = func(r *reader, s string) (string, error) {
+		if !container.IsCachedSystem(s) {
+			return resolve(r, s)
+		}
+		_, err := container.ParseCachedSystem(s)
+		return s, err
+	}
+	return w.codec()
+}
+
 // resolve makes a path absolute as its author meant it.
 func resolve(r *reader, s string) (string, error) {
 	switch {

@@ -21,6 +21,10 @@ func isBuilt(s container.Spec) bool {
 	return s.Flake != "" || s.Config != "" || s.ConfigFile != "" || isDerivation(s)
 }
 
+// isMade reports whether the system of a spec is there only once it was built
+// or pulled.
+func isMade(s container.Spec) bool { return isBuilt(s) || container.IsCachedSystem(s.System) }
+
 func isDerivation(s container.Spec) bool {
 	_, err := container.ParseStorePath(s.System)
 	return err == nil && strings.HasSuffix(s.System, ".drv")
@@ -96,7 +100,7 @@ func asAgreed(w Wish, p container.Plan) Wish {
 	w.Containers = slices.Clone(w.Containers)
 	for i := range w.Containers {
 		c := &w.Containers[i]
-		if !isBuilt(c.Spec) || c.System != "" {
+		if !isMade(c.Spec) || c.System != "" {
 			continue
 		}
 		if n := slices.IndexFunc(p.Steps, func(s container.Step) bool { return s.Name == c.Name }); n >= 0 && p.Steps[n].System != "" {
@@ -106,22 +110,24 @@ func asAgreed(w Wish, p container.Plan) Wish {
 	return w
 }
 
-// workplace is a directory of one command that builds: what it has built is
-// not collected before the containers that it is for have it.
+// workplace is of one command that builds or pulls: what it has made is not
+// collected before the containers that it is for have it. The host's Nix has
+// its roots in the directory, and berth's own store knows them as pulled.
 type workplace struct {
-	dir  string
-	lock *state.Lock
+	dir    string
+	pulled []string
+	lock   *state.Lock
 }
 
 // workplace makes one. It lasts until Close, and otherwise until a
 // command after this one sweeps.
-func (e *Engine) workplace() (workplace, error) {
+func (e *Engine) workplace() (*workplace, error) {
 	name := strings.ToLower(rand.Text())
 	lock, err := state.TryLock(e.Paths.BuildLock(name))
 	if err != nil {
-		return workplace{}, err
+		return nil, err
 	}
-	p := workplace{filepath.Join(e.Paths.Builds(), name), lock}
+	p := &workplace{dir: filepath.Join(e.Paths.Builds(), name), lock: lock}
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return p, errors.Join(err, lock.Unlock())
 	}
@@ -133,6 +139,9 @@ func (e *Engine) workplace() (workplace, error) {
 // sweep.
 func (e *Engine) Close() {
 	for _, p := range e.built {
+		for _, name := range p.pulled {
+			_ = e.Nix.RemoveRoot(name)
+		}
 		_ = os.RemoveAll(p.dir)
 		_ = os.Remove(e.Paths.BuildLock(filepath.Base(p.dir)))
 		_ = p.lock.Unlock()

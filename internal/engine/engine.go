@@ -35,7 +35,7 @@ type Engine struct {
 	probe      host.Probe
 	supervisor supervisor
 	cgroups    cgroup.Hierarchies
-	built      []workplace
+	built      []*workplace
 }
 
 // supervisor is what a supervisor has to be able to do here.

@@ -25,6 +25,9 @@ func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
 	if w, err = e.build(ctx, w); err != nil {
 		return p, err
 	}
+	if w, err = e.pull(ctx, w); err != nil {
+		return p, err
+	}
 	var errs []error
 	for _, n := range slices.Concat(e.levels(w)...) {
 		if err := e.mendIdle(ctx, n, idlePatience); err != nil {

@@ -15,8 +15,8 @@ import (
 func (e *Engine) current(ctx context.Context, w Wish, c *plan.Wanted, o *plan.Observed) (err error) {
 	switch {
 	case c.System != "":
-	case isBuilt(c.Spec):
-		err = &container.Error{Err: errors.New("its system has not been built"), Hint: "make a new plan"}
+	case isMade(c.Spec):
+		err = &container.Error{Err: errors.New("its system has not been built or pulled"), Hint: "make a new plan"}
 	case c.Spec.System != "" && o != nil && w.KeepImages && c.Spec.System == o.Spec.System:
 		c.System = o.System
 	case c.Spec.System != "":

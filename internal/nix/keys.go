@@ -56,10 +56,10 @@ func (k Keys) Verify(i Info) error {
 		e.Hint = "the cache, or the way to it, is not to be trusted; or the key in /etc/berth/berth.yaml is not the one that it signs with"
 	case len(strangers) > 0:
 		e.Err = fmt.Errorf("%w: it is signed by %s, and not by a key that is trusted", ErrSignature, strings.Join(strangers, ", "))
-		e.Hint = "if you trust that key, give it with --trusted-public-key, or as nix.trustedPublicKeys in /etc/berth/berth.yaml"
+		e.Hint = "if you trust that key, add it to nix.trustedPublicKeys in /etc/berth/berth.yaml; berth nix pull also takes it with --trusted-public-key"
 	default:
 		e.Err = fmt.Errorf("%w: it has none", ErrSignature)
-		e.Hint = "sign it in the cache (nix store sign --store CACHE --key-file FILE -r PATH) and trust that key with --trusted-public-key"
+		e.Hint = "sign it in the cache (nix store sign --store CACHE --key-file FILE -r PATH), and add that key to nix.trustedPublicKeys in /etc/berth/berth.yaml; berth nix pull also takes it with --trusted-public-key"
 	}
 	return e
 }

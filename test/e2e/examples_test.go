@@ -72,3 +72,16 @@ func TestExampleWasabi(t *testing.T) {
 	l.run("apply", "-f", "berth.yaml", "--prune", "--yes")
 	l.awaitIngress()
 }
+
+// TestExampleNixos: the example in YAML, and that for nixpkgs, are the same
+// guest.
+func TestExampleNixos(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	b.builds()
+	must(t, command(t.Context(), "cp", "-r", filepath.Join(either("BERTH_TEST_EXAMPLES", "../../examples"), "nixos")+"/.", b.work))
+	b.run("apply", "-f", "berth.yaml", "--yes")
+	plan := b.out("plan", "-f", "flake.nix", "--adopt", "--override-input", "nixpkgs", "path:"+b.work+"/nixpkgs")
+	b.has(plan, "web: update, effect live\n", "    configFile: ", "    nixpkgs: ", "    system: unset -> "+b.in("web", "readlink /run/current-system")+" (live)\n")
+	is(t, "differences", strings.Count(plan, "\n    "), 3)
+}

@@ -6,6 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -357,7 +360,7 @@ func TestSystemFromCache(t *testing.T) {
 	s := b.systems()
 	one := s.Systems["one"]
 	key := (&generational{b, s}).cache("one")
-	b.env = append(b.env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/nonexistent")
+	b.withoutNix()
 	b.run("nix", "pull", "file://"+b.work+"/cache", one, "--trusted-public-key", key)
 	b.run("create", "web", "--system-path", one, "--start")
 	is(t, "system", b.in("web", "readlink /run/current-system"), one)
@@ -367,6 +370,81 @@ func TestSystemFromCache(t *testing.T) {
 	b.run("destroy", "web")
 	b.run("nix", "gc")
 	is(t, "what is left of the store", b.out("nix", "ls", "--json"), "[]")
+}
+
+// withoutNix has commands find all of this machine's programs but Nix.
+func (b *berth) withoutNix() {
+	b.Helper()
+	dir := filepath.Join(b.work, "programs")
+	must(b, os.Mkdir(dir, 0o755))
+	for _, from := range []string{"/usr/bin", "/usr/sbin"} {
+		entries, err := os.ReadDir(from)
+		must(b, err)
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), "nix") {
+				continue
+			}
+			if err := os.Symlink(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name())); !errors.Is(err, fs.ErrExist) {
+				must(b, err)
+			}
+		}
+	}
+	b.env = append(b.env, "PATH="+dir)
+}
+
+// TestSystemCached declares systems in binary caches: one that is not signed,
+// one over HTTP, and an update that goes back when the cache is gone.
+func TestSystemCached(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	g := &generational{b, b.systems()}
+	one, two := g.s.Systems["one"], g.s.Systems["two"]
+	key := g.cache("one", "two")
+	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(b.work, "cache"))))
+	defer server.Close()
+	declare := func(system string) {
+		b.declare("containers: { web: { system: 'cache+" + server.URL + "/" + filepath.Base(system) + "', privateNetwork: true, networks: [none] } }")
+	}
+	b.withoutNix()
+
+	declare(one)
+	b.has(b.fails(1, "up").err, "web: ", "signed by test-1, and not by a key that is trusted", "hint: ", "nix.trustedPublicKeys in /etc/berth/berth.yaml")
+	must(t, os.MkdirAll(filepath.Join(b.root, "etc/berth"), 0o755))
+	must(t, os.WriteFile(filepath.Join(b.root, "etc/berth/berth.yaml"), fmt.Appendf(nil, "nix: { trustedPublicKeys: ['%s'] }\n", key), 0o600))
+	info := filepath.Join("cache", filepath.Base(one)[:32]+".narinfo")
+	signed := g.read(filepath.Join(b.work, info))
+	b.write(info, signed[:strings.Index(signed, "Sig: ")])
+	b.has(b.fails(1, "up").err, "web: ", "no good signature: it has none", "hint: sign it in the cache")
+	is(t, "containers", b.out("ls", "-q"), "")
+	b.write(info, signed)
+
+	b.has(b.out("plan", "-f", "berth.yaml"), "web: create, start")
+	b.run("up")
+	before := g.guest()
+	is(t, "system", before.system, "one")
+	is(t, "closure", b.in("web", "ls -A /nix/store"), strings.Join(closureOf(t, g.s, "one"), "\n"))
+	declare(two)
+	b.has(b.out("plan", "-f", "berth.yaml"), "web: update, effect switch", "system: cache+"+server.URL+"/"+filepath.Base(one)+" -> cache+", "packages: page: 1 -> 2")
+	b.run("apply", "-f", "berth.yaml", "--yes")
+	after := g.guest()
+	is(t, "guest", after.system+after.boot+after.steady, "two"+before.boot+before.steady)
+
+	server.Close()
+	is(t, "again", b.run("up").err, "web: nothing to do\n")
+	b.has(b.run("nix", "gc").err, "0 store paths removed")
+	is(t, "generations", g.table(), "1:one 2:two*")
+	b.run("rollback", "web")
+	is(t, "system", g.guest().system, "one")
+	b.has(b.fails(1, "create", "db", "--system-path", "cache+"+server.URL+"/"+filepath.Base(g.s.Systems["failing"])).err, "db: ", "hint: check that the cache can be reached")
+
+	left := "pulled-" + strings.Repeat("a", 26) + "-0" // by a command that was killed
+	b.run("nix", "pull", "file://"+b.work+"/cache", one, "--name", left)
+	b.run("create", "db", "--system-path", "cache+file://"+b.work+"/cache/"+filepath.Base(two)[:32])
+	is(t, "names in the store", strings.Contains(b.out("nix", "ls"), "pulled-"), false)
+	b.run("destroy", "--all", "--yes")
+	b.run("nix", "gc")
+	is(t, "what is left of the store", b.out("nix", "ls", "--json"), "[]")
+	must(t, os.Remove(filepath.Join(b.root, "etc/berth/berth.yaml")))
 }
 
 // cache makes a binary cache of systems in the directory cache, and returns its

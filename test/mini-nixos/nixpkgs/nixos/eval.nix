@@ -8,6 +8,8 @@ let
     inherit base system;
     bash = base;
     busybox = base;
+    coreutils = base;
+    perl = base;
     runCommand = name: env: script: derivation ({
       inherit name system;
       builder = "${base}/bin/bash";
@@ -26,9 +28,9 @@ let
   options = {
     boot.isContainer = { };
     environment = { etc = { }; systemPackages = { }; };
-    networking = { hostName = { }; useDHCP = { }; };
+    networking = { firewall = { }; hostName = { }; useDHCP = { }; };
     system.stateVersion = { };
-    systemd.services = { };
+    systemd = { services = { }; sockets = { }; };
   };
 
   # A module as a list of definitions, each with the file that it is in.
@@ -67,16 +69,28 @@ let
     if unknown == [ ] then mapAttrs (n: _: merge n (map (d: { inherit (d) file; value = d.value.${n}; }) (filter (d: d.value ? ${n}) definitions))) (foldl' (a: d: a // d.value) { } definitions)
     else throw "The option `${(head unknown).name}' does not exist. Definition values:\n- In `${(head unknown).file}'";
 
-  lines = set: concatStringsSep "\n" (map (n: "${n}=${toString set.${n}}") (attrNames set));
-  unit = name: s: ''
+  line = name: value: "${name}=${if value == true then "true" else if value == false then "false" else toString value}";
+  lines = set: concatStringsSep "\n" (concatMap (n: map (line n) (if isList set.${n} then set.${n} else [ set.${n} ])) (attrNames set));
+  wanted = u: lines { WantedBy = u.wantedBy or [ ]; };
+  service = name: s: ''
     [Unit]
     Description=${s.description or name}
+    ${lines (lib.optionalAttrs (s ? stopIfChanged) { X-StopIfChanged = s.stopIfChanged; })}
     [Service]
     ${lines (s.serviceConfig or { })}
     [Install]
-    ${concatStringsSep "\n" (map (t: "WantedBy=${t}") (s.wantedBy or [ ]))}
+    ${wanted s}
   '';
-  services = merged.systemd.services or { };
+  socket = name: s: ''
+    [Unit]
+    Description=${s.description or name}
+    [Socket]
+    ${lines { ListenStream = s.listenStreams or [ ]; }}
+    [Install]
+    ${wanted s}
+  '';
+  units = type: text: set: listToAttrs (map (n: { name = "${n}.${type}"; value = text n set.${n}; }) (attrNames set));
+  systemd = merged.systemd or { };
   config = merged // {
     system = merged.system or { } // {
       build.toplevel = import ../system.nix {
@@ -84,7 +98,7 @@ let
         name = merged.networking.hostName or "nixos";
         version = "24.11";
         packages = merged.environment.systemPackages or [ ];
-        units = listToAttrs (map (n: { name = "${n}.service"; value = unit n services.${n}; }) (attrNames services));
+        units = units "service" service (systemd.services or { }) // units "socket" socket (systemd.sockets or { });
         etc = { hostname = "${merged.networking.hostName or "nixos"}\n"; } // mapAttrs (_: e: e.text) (merged.environment.etc or { });
       };
     };
