@@ -227,6 +227,12 @@ func (b *berth) evaluated(s mininixos.Set, file string) string {
 	return b.nix(s, "nix-instantiate", filepath.Join(b.work, file))
 }
 
+// nixOutput builds a derivation, and is the store path that it makes.
+func (b *berth) nixOutput(s mininixos.Set, derivation string) string {
+	b.Helper()
+	return b.nix(s, "nix-store", "--realise", derivation)
+}
+
 // nix runs a program of Nix, the one that the commands of b use, and returns
 // what it writes.
 func (b *berth) nix(s mininixos.Set, program string, args ...string) string {
