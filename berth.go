@@ -3,6 +3,7 @@ package berth
 import (
 	"cmp"
 	"context"
+	"io"
 	"path/filepath"
 	"time"
 
@@ -282,9 +283,17 @@ func (h *Host) PullStore(ctx context.Context, cache string, names []string, o Pu
 }
 
 // PushStore writes store paths, by path, hash or name, with their closures
-// into a binary cache in a directory.
-func (h *Host) PushStore(ctx context.Context, cache string, names []string, o PushOptions) (Pushed, error) {
-	return h.engine.Push(ctx, cache, names, o)
+// into a binary cache in a directory, or over SSH into the store of another
+// host (ssh://HOST).
+func (h *Host) PushStore(ctx context.Context, to string, names []string, o PushOptions) (Pushed, error) {
+	return h.engine.Push(ctx, to, names, o)
+}
+
+// ServeStore gives berth's own store to who speaks the protocol of
+// nix-store --serve on r and w, until that one ends, and takes store paths with
+// write: nobody is asked who vouches for them.
+func (h *Host) ServeStore(ctx context.Context, r io.Reader, w io.Writer, write bool) error {
+	return h.engine.ServeStore(ctx, r, w, write)
 }
 
 // StorePaths are all store paths in berth's own store.

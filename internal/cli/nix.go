@@ -12,7 +12,7 @@ import (
 func (a *app) nixCmd() *cobra.Command {
 	c := &cobra.Command{Use: "nix", Short: "Store paths of Nix, in a store of berth's own",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	c.AddCommand(a.nixPullCmd(), a.nixPushCmd(), a.nixLsCmd(), a.nixRmCmd(), a.nixGCCmd())
+	c.AddCommand(a.nixPullCmd(), a.nixPushCmd(), a.nixServeCmd(), a.nixLsCmd(), a.nixRmCmd(), a.nixGCCmd())
 	return c
 }
 
@@ -53,8 +53,13 @@ What is there is not fetched again, also after an interrupted pull.`,
 func (a *app) nixPushCmd() *cobra.Command {
 	var o berth.PushOptions
 	c := &cobra.Command{
-		Use: "push CACHE PATH|HASH|NAME...", Short: "Write store paths and all they refer to into a binary cache in a directory", Args: argsError(cobra.MinimumNArgs(2)),
-		Example: "  berth nix push file:///srv/cache tools",
+		Use: "push CACHE|HOST PATH|HASH|NAME...", Short: "Write store paths and all they refer to into a binary cache in a directory, or over SSH into another host's store", Args: argsError(cobra.MinimumNArgs(2)),
+		Long: `Write store paths of berth's own store and all they refer to into a binary cache in a directory, or over SSH into the store of
+another host, as far as it does not have them. HOST is ssh://[USER@]HOST[:PORT]. There they come into the store of Nix where
+nix-store is in the PATH of commands that ssh runs, and otherwise into berth's own. NIX_SSHOPTS has more options for ssh, and
+HOST, as Nix has it, the settings ?remote-program=PROGRAM, which runs with --serve --write, ssh-key=FILE and compress=true.
+What came into a store in this way and is used by no container goes with the next collection of garbage.`,
+		Example: "  berth nix push file:///srv/cache tools\n  berth nix push ssh://root@host.example.com tools",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -71,9 +76,31 @@ func (a *app) nixPushCmd() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&o.Compression, "compression", "zstd", "zstd, xz or none")
+	c.Flags().StringVar(&o.Compression, "compression", "", "zstd, xz or none, of files in a cache (default: zstd)")
 	c.Flags().StringVar(&o.KeyFile, "secret-key-file", "", "sign with the key in this file, too")
 	return a.jsonFlag(c)
+}
+
+func (a *app) nixServeCmd() *cobra.Command {
+	var write, serve bool
+	c := &cobra.Command{
+		Use: "serve", Short: "Give berth's own store to who speaks the protocol of nix-store --serve on standard input and output", Args: argsError(cobra.NoArgs),
+		Long: `Give berth's own store to who speaks the protocol of nix-store --serve on standard input and output. It is what berth nix push
+runs on another host. Nix may do so as well, and brings store paths to a host that has none. Who may log in may bring what they
+like: nobody is asked for a signature.`,
+		Example: "  nix copy --to 'ssh://root@host.example.com?remote-program=berth nix serve' ./result",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := a.open()
+			if err != nil {
+				return err
+			}
+			return h.ServeStore(cmd.Context(), a.In, a.Out, write)
+		},
+	}
+	c.Flags().BoolVar(&write, "write", false, "take store paths")
+	c.Flags().BoolVar(&serve, "serve", false, "")
+	_ = c.Flags().MarkHidden("serve") // Nix says it to any program
+	return c
 }
 
 func (a *app) nixLsCmd() *cobra.Command {

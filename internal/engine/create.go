@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/journal"
 	"github.com/berth-containers/berth/internal/nixos"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/rootfs"
@@ -60,7 +61,7 @@ func (e *Engine) createFrom(ctx context.Context, rec state.Record) error {
 		if err != nil {
 			return err
 		}
-		rec.Created, rec.MachineID, rec.UIDBase = time.Now().UTC().Truncate(time.Second), newMachineID(), base
+		rec.Created, rec.MachineID, rec.UIDBase = time.Now().UTC().Truncate(time.Second), machineID(rec.Root), base
 		if rec.Links, err = e.chooseLinks(rec); err != nil {
 			return err
 		}
@@ -88,6 +89,21 @@ func (e *Engine) place(r state.Record) (err error) {
 		return err
 	}
 	return state.SyncDir(e.Paths.Containers())
+}
+
+// machineID is what a root directory that is there already has in
+// machine-id(5), so that a container that comes back with its data has the
+// hardware addresses of before, which its neighbours remember; or a new one.
+func machineID(root string) string {
+	if root == "" {
+		return newMachineID()
+	}
+	dir, err := os.Open(root)
+	if err != nil {
+		return newMachineID() // it is yet to be made
+	}
+	defer dir.Close()
+	return cmp.Or(journal.MachineID(dir), newMachineID())
 }
 
 // newMachineID is a random machine-id(5).

@@ -304,7 +304,8 @@ func (e *Engine) leaseAs(r state.Record, networks network.Networks, used network
 }
 
 // onMachine are what a lease runs into on the machine. What berth names listens
-// on gives way to a port of the host.
+// on gives way to a port of the host, and so does the guest itself, which has to
+// end before it gets another network.
 func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) error {
 	m, err := survey.Open()
 	if err != nil {
@@ -321,6 +322,13 @@ func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) err
 	if len(l.Ports) > 0 {
 		if err := e.lookAtPorts(m, &f); err != nil {
 			return err
+		}
+		obs, err := e.supervisor.Observe(l.Name)
+		if err != nil {
+			return err
+		}
+		if obs.Leader != 0 {
+			f.Listeners = survey.Except(f.Listeners, survey.Housemates(obs.Leader)...)
 		}
 	}
 	errs := []error{network.On(l, have, f)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/nix"
 	"github.com/berth-containers/berth/internal/nix/cache"
+	"github.com/berth-containers/berth/internal/nix/serve"
 	"github.com/berth-containers/berth/internal/nix/store"
 	"github.com/berth-containers/berth/internal/nix/transport"
 )
@@ -61,7 +63,7 @@ func (e *Engine) trusted(more []string) (nix.Keys, error) {
 
 // PushOptions say how store paths are pushed.
 type PushOptions struct {
-	Compression string // "zstd", "xz" or "none"; empty: zstd
+	Compression string // "zstd", "xz" or "none", for caches; empty: zstd
 	KeyFile     string // with a secret key that signs them; may be empty
 }
 
@@ -82,11 +84,27 @@ func (e *Engine) Push(ctx context.Context, to string, names []string, o PushOpti
 			return transport.Pushed{}, &container.Error{Subject: o.KeyFile, Err: err, Hint: "nix-store --generate-binary-cache-key NAME SECRET PUBLIC makes a pair of keys"}
 		}
 	}
+	if serve.IsDestination(to) {
+		host, err := serve.ParseDestination(to)
+		if err == nil && o.Compression != "" {
+			err = &container.Error{Err: errors.New("a compression is for caches alone"), Code: container.CodeUsage, Hint: "have ssh compress what it sends: " + to + "?compress=true"}
+		}
+		if err != nil {
+			return transport.Pushed{}, err
+		}
+		return transport.Send(ctx, e.Nix, host, paths, transport.PushOptions{Signer: signer, Events: e.Events})
+	}
 	f, err := cache.Fill(to)
 	if err != nil {
 		return transport.Pushed{}, err
 	}
 	return transport.Push(ctx, e.Nix, f, paths, transport.PushOptions{Compression: o.Compression, Signer: signer, Events: e.Events})
+}
+
+// ServeStore gives berth's own store to who speaks the protocol of
+// nix-store --serve on r and w, and takes store paths with write.
+func (e *Engine) ServeStore(ctx context.Context, r io.Reader, w io.Writer, write bool) error {
+	return transport.Serve(ctx, e.Nix, r, w, write)
 }
 
 // storePaths are what names mean.

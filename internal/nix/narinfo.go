@@ -101,28 +101,15 @@ func (f fields) get(key string) string {
 }
 
 func (f fields) validate() (n NarInfo, err error) {
-	n.URL, n.CA = f.get("URL"), f.get("CA")
+	n.URL = f.get("URL")
 	n.Compression = cmp.Or(f.get("Compression"), "bzip2") // what it meant before it was said
-	if n.Path, err = container.ParseStorePath(f.get("StorePath")); err != nil {
-		return n, fmt.Errorf("StorePath: %w", err)
-	}
-	if n.References, err = parsePaths(strings.Fields(f.get("References"))); err != nil {
+	n.Info, err = Words{Path: f.get("StorePath"), NarHash: f.get("NarHash"), NarSize: f.get("NarSize"), References: strings.Fields(f.get("References")),
+		Deriver: f.get("Deriver"), CA: f.get("CA"), Signatures: f[keySignature]}.Parse()
+	if err != nil {
 		return n, err
-	}
-	if deriver := f.get("Deriver"); deriver != "" && deriver != "unknown-deriver" {
-		if _, err := ParsePath(deriver); err != nil {
-			return n, fmt.Errorf("deriver: %w", err)
-		}
-		n.Deriver = deriver
 	}
 	if n.URL == "" {
 		return n, errors.New("URL is missing")
-	}
-	if n.NarHash, err = formatHash(f.get("NarHash")); err != nil {
-		return n, fmt.Errorf("NarHash: %w", err)
-	}
-	if n.NarSize, err = parseSize(f.get("NarSize")); err != nil {
-		return n, fmt.Errorf("NarSize: %w", err)
 	}
 	if file := f.get("FileHash"); file != "" {
 		if n.FileHash, err = formatHash(file); err != nil {
@@ -134,11 +121,46 @@ func (f fields) validate() (n NarInfo, err error) {
 			return n, fmt.Errorf("FileSize: %w", err)
 		}
 	}
-	return n, n.sign(f[keySignature])
+	return n, nil
 }
 
-// sign puts signatures into n, which are well-formed.
-func (n *NarInfo) sign(texts []string) error {
+// Words are an Info as somebody else says it.
+type Words struct {
+	Path       string // whole
+	NarHash    string // with its algorithm, in any encoding
+	NarSize    string // decimal
+	References []string
+	Deriver    string // may be empty, or "unknown-deriver"
+	CA         string
+	Signatures []string
+}
+
+// Parse checks that words are well-formed. Nobody vouches for what they say.
+func (w Words) Parse() (i Info, err error) {
+	i.CA = w.CA
+	if i.Path, err = container.ParseStorePath(w.Path); err != nil {
+		return i, fmt.Errorf("StorePath: %w", err)
+	}
+	if i.References, err = parsePaths(w.References); err != nil {
+		return i, err
+	}
+	if w.Deriver != "" && w.Deriver != "unknown-deriver" {
+		if _, err := ParsePath(w.Deriver); err != nil {
+			return i, fmt.Errorf("deriver: %w", err)
+		}
+		i.Deriver = w.Deriver
+	}
+	if i.NarHash, err = formatHash(w.NarHash); err != nil {
+		return i, fmt.Errorf("NarHash: %w", err)
+	}
+	if i.NarSize, err = parseSize(w.NarSize); err != nil {
+		return i, fmt.Errorf("NarSize: %w", err)
+	}
+	return i, i.sign(w.Signatures)
+}
+
+// sign puts signatures into i, which are well-formed.
+func (i *Info) sign(texts []string) error {
 	if len(texts) > maxSignatures {
 		return fmt.Errorf("it has %d signatures, more than %d", len(texts), maxSignatures)
 	}
@@ -147,7 +169,7 @@ func (n *NarInfo) sign(texts []string) error {
 		if err != nil {
 			return fmt.Errorf("%q is not a signature", clip(t))
 		}
-		n.Signatures = append(n.Signatures, s.String())
+		i.Signatures = append(i.Signatures, s.String())
 	}
 	return nil
 }

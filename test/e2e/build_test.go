@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -49,49 +50,42 @@ func (b *berth) writeFlake(text string) {
 
 // TestBuilt takes guests whose systems Nix builds through an update: of a
 // flake, of a module as text and in a file, and of what is built already.
+// TestUpdates has all kinds of guests and of updates.
 func TestBuilt(t *testing.T) {
 	t.Parallel()
-	for _, users := range []string{"pick", "no"} {
-		for _, ephemeral := range []bool{false, true} {
-			t.Run(fmt.Sprintf("users %s, ephemeral %v", users, ephemeral), func(t *testing.T) {
-				t.Parallel()
-				b := newBerth(t)
-				s := b.builds()
-				own := b.work // nobody has built it before
-				declare := func(text, path string) {
-					text += " " + own
-					b.writeFlake(text)
-					b.write("module.nix", `{ lib, pkgs, ... }: { environment.etc.from.text = lib.mkDefault "`+text+`"; }`)
-					common := fmt.Sprintf(", privateUsers: %s, ephemeral: %v, privateNetwork: true, networks: [none] }\n", users, ephemeral)
-					b.declare("containers:\n" +
-						"  flake: { flake: '.#web'" + common +
-						"  other: { flake: '.#other'" + common +
-						"  text: { config: 'imports = [ ./module.nix ];', nixpkgs: ./nixpkgs" + common +
-						"  file: { configFile: ./module.nix, nixosPath: ./nixpkgs/nixos" + common +
-						"  path: { system: " + s.Systems[path] + common)
-				}
-				declare("first", "one")
-				r := b.run("apply", "-y", "-f", "berth.yaml")
-				b.has(r.err, "nix: evaluating flake, other\n", "nix: evaluating text, file\n", "nix: building nixos-system-text-24.11\n")
-				for name, want := range map[string]string{"flake": "first " + own, "other": "other first " + own, "text": "first " + own, "file": "first " + own} {
-					is(t, "file of "+name, b.in(name, "cat /etc/from"), want)
-				}
-				is(t, "host name of a module's guest", b.in("file", "cat /etc/hostname"), "file")
-				is(t, "system of a path", b.in("path", "readlink /run/current-system"), s.Systems["one"])
-				is(t, "again", strings.Count(b.run("apply", "-f", "berth.yaml").err, "nothing to do"), 5)
-
-				declare("second", "two")
-				b.has(b.out("plan", "-f", "berth.yaml"), "system: nixos-system-nixos-24.11 (", "system: nixos-system-text-24.11 (", "-nixos-system-mini-2 (")
-				b.run("apply", "-y", "-f", "berth.yaml")
-				for name, want := range map[string]string{"flake": "second " + own, "other": "other second " + own, "text": "second " + own, "file": "second " + own} {
-					is(t, "file of "+name, b.in(name, "cat /etc/from"), want)
-				}
-				is(t, "system of a path", b.in("path", "readlink /run/current-system"), s.Systems["two"])
-				is(t, "what is left of building", fmt.Sprint(entries(t, filepath.Join(b.root, "run/berth/built"))), "[]")
-				b.run("destroy", "-y", "--all")
-			})
-		}
+	b := newBerth(t)
+	s := b.builds()
+	own := b.work // nobody has built it before
+	declare := func(text, path string) {
+		text += " " + own
+		b.writeFlake(text)
+		b.write("module.nix", `{ lib, pkgs, ... }: { environment.etc.from.text = lib.mkDefault "`+text+`"; }`)
+		const common = ", privateNetwork: true, networks: [none] }\n"
+		b.declare("containers:\n" +
+			"  flake: { flake: '.#web'" + common +
+			"  other: { flake: '.#other'" + common +
+			"  text: { config: 'imports = [ ./module.nix ];', nixpkgs: ./nixpkgs" + common +
+			"  file: { configFile: ./module.nix, nixosPath: ./nixpkgs/nixos" + common +
+			"  path: { system: " + s.Systems[path] + common)
 	}
+	declare("first", "one")
+	r := b.run("apply", "-y", "-f", "berth.yaml")
+	b.has(r.err, "nix: evaluating flake, other\n", "nix: evaluating text, file\n", "nix: building nixos-system-text-24.11\n")
+	for name, want := range map[string]string{"flake": "first " + own, "other": "other first " + own, "text": "first " + own, "file": "first " + own} {
+		is(t, "file of "+name, b.in(name, "cat /etc/from"), want)
+	}
+	is(t, "host name of a module's guest", b.in("file", "cat /etc/hostname"), "file")
+	is(t, "system of a path", b.in("path", "readlink /run/current-system"), s.Systems["one"])
+	is(t, "again", strings.Count(b.run("apply", "-f", "berth.yaml").err, "nothing to do"), 5)
+
+	declare("second", "two")
+	b.has(b.out("plan", "-f", "berth.yaml"), "system: nixos-system-nixos-24.11 (", "system: nixos-system-text-24.11 (", "-nixos-system-mini-2 (")
+	b.run("apply", "-y", "-f", "berth.yaml")
+	for name, want := range map[string]string{"flake": "second " + own, "other": "other second " + own, "text": "second " + own, "file": "second " + own} {
+		is(t, "file of "+name, b.in(name, "cat /etc/from"), want)
+	}
+	is(t, "system of a path", b.in("path", "readlink /run/current-system"), s.Systems["two"])
+	is(t, "what is left of building", fmt.Sprint(entries(t, filepath.Join(b.root, "run/berth/built"))), "[]")
 }
 
 // entries are the names in a directory.
@@ -230,14 +224,32 @@ func TestBuiltDerivation(t *testing.T) {
 // evaluated is the derivation that a file of the working directory is.
 func (b *berth) evaluated(s mininixos.Set, file string) string {
 	b.Helper()
-	program := filepath.Join(s.Nix, "nix-instantiate")
-	if found, err := exec.LookPath("nix-instantiate"); err == nil {
-		program = found // the one that berth uses
+	return b.nix(s, "nix-instantiate", filepath.Join(b.work, file))
+}
+
+// nixOutput builds a derivation, and is the store path that it makes.
+func (b *berth) nixOutput(s mininixos.Set, derivation string) string {
+	b.Helper()
+	return b.nix(s, "nix-store", "--realise", derivation)
+}
+
+// nix runs a program of Nix, the one that the commands of b use, and returns
+// what it writes.
+func (b *berth) nix(s mininixos.Set, program string, args ...string) string {
+	b.Helper()
+	path := filepath.Join(s.Nix, program)
+	if found, err := exec.LookPath(program); err == nil {
+		path = found
 	}
-	cmd := exec.CommandContext(b.Context(), program, filepath.Join(b.work, file))
+	cmd := exec.CommandContext(b.Context(), path, args...)
+	cmd.Dir = b.work
 	cmd.Env = append(os.Environ(), b.env...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	out, err := cmd.Output()
-	must(b, err)
+	if err != nil {
+		b.Fatalf("%s %q: %v\n%s", program, args, err, said.Bytes())
+	}
 	return strings.TrimSpace(string(out))
 }
 

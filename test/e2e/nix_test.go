@@ -115,3 +115,50 @@ func TestNix(t *testing.T) {
 	b.has(b.run("nix", "gc").err, "1 store paths removed")
 	must(t, os.Remove(filepath.Join(b.root, "etc/berth/berth.yaml")))
 }
+
+// TestNixPushSSH brings a closure from one machine to another by SSH, whose
+// stores are berth's own, or Nix's. Both are guests: one has OpenSSH's client,
+// the other its server.
+func TestNixPushSSH(t *testing.T) {
+	l := newLan(t)
+	s := l.systems()
+	c := newNixCache(l.berth)
+	app := c.put("app-2", c.put("lib-1"))
+	l.declare(fmt.Sprintf(`
+containers:
+  near: &machine
+    image: tar:%s
+    privateNetwork: true
+    bindMounts:
+      /usr/local/bin: { hostPath: %s }
+      /nix/store: { hostPath: /nix/store }
+      /srv/cache: { hostPath: %s }
+  far: *machine
+`, initImage("ssh"), filepath.Dir(os.Getenv(binaryVariable)), c.dir))
+	l.ownImages().run("up")
+	l.in("near", "ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; berth nix pull /srv/cache "+string(app)+" --name app --trusted-public-key "+c.public)
+	push := func(to string) string {
+		t.Helper()
+		return l.in("near", "NIX_SSHOPTS='-o StrictHostKeyChecking=no -o BatchMode=yes' berth nix push "+to+" app 2>&1 || echo it ended with $?")
+	}
+	l.has(push("ssh://root@far"), "berth: push ssh://root@far: ", "Permission denied", "hint: check that ssh root@far true works", "it ended with 1")
+	l.in("far", "mkdir -p /root/.ssh; echo '"+l.in("near", "cat /root/.ssh/id_ed25519.pub")+"' >/root/.ssh/authorized_keys; systemctl is-active --wait ssh")
+	l.has(push("ssh://root@far"), "2 store paths written")
+	l.has(push("ssh://root@far:22/"), "0 store paths written")
+	is(t, "the file", l.in("far", "cat /var/lib/berth/nix/store/"+app.Base()+"/bin/app-2"), strings.TrimSpace(strings.Repeat("app-2\n", 1000)))
+	l.has(l.in("far", "berth nix ls; berth nix gc 2>&1"), string(app), "2 store paths removed")
+	l.has(push("ssh://root@far?remote-program=no-such-program"), "no-such-program", "hint: ", "it ended with 1")
+
+	l.in("far", `cat >/usr/bin/nix-store <<'END'
+#!/bin/sh
+NIX_REMOTE=/srv/nix exec `+s.Nix+`/nix-store --option build-users-group '' "$@"
+END
+chmod +x /usr/bin/nix-store`)
+	l.has(push("ssh://root@far"), "2 store paths written")
+	l.has(push("ssh://root@far"), "0 store paths written")
+	l.in("far", "nix-store --verify --check-contents; cmp /srv/nix"+string(app)+"/bin/app-2 /dev/stdin <<'END'\n"+strings.Repeat("app-2\n", 1000)+"END")
+	is(t, "berth's own store", l.in("far", "berth nix ls --json"), "[]")
+	l.in("far", "systemctl stop ssh ssh.socket 2>/dev/null || systemctl stop ssh")
+	l.has(push("ssh://root@far"), "Connection refused", "hint: check that ssh root@far true works")
+	l.run("down")
+}

@@ -359,7 +359,7 @@ func TestSystemFromCache(t *testing.T) {
 	b := newBerth(t)
 	s := b.systems()
 	one := s.Systems["one"]
-	key := (&generational{b, s}).cache("one")
+	key := b.fillCache(s, one)
 	b.withoutNix()
 	b.run("nix", "pull", "file://"+b.work+"/cache", one, "--trusted-public-key", key)
 	b.run("create", "web", "--system-path", one, "--start")
@@ -451,17 +451,18 @@ func TestSystemCached(t *testing.T) {
 // public key.
 func (g *generational) cache(names ...string) string {
 	g.Helper()
-	run := func(program string, args ...string) {
-		g.Helper()
-		cmd := exec.CommandContext(g.Context(), filepath.Join(g.s.Nix, program), args...)
-		cmd.Dir = g.work
-		if out, err := cmd.CombinedOutput(); err != nil {
-			g.Fatalf("%s %q: %v\n%s", program, args, err, out)
-		}
-	}
-	run("nix-store", "--generate-binary-cache-key", "test-1", "secret", "public")
+	var paths []string
 	for _, n := range names {
-		run("nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://"+g.work+"/cache?compression=none&secret-key="+g.work+"/secret", g.s.Systems[n])
+		paths = append(paths, g.s.Systems[n])
 	}
-	return strings.TrimSpace(g.read(filepath.Join(g.work, "public")))
+	return g.fillCache(g.s, paths...)
+}
+
+// fillCache is the same for store paths.
+func (b *berth) fillCache(s mininixos.Set, paths ...string) string {
+	b.Helper()
+	b.nix(s, "nix-store", "--generate-binary-cache-key", "test-1", "secret", "public")
+	to := "file://" + b.work + "/cache?compression=none&secret-key=" + b.work + "/secret"
+	b.nix(s, "nix", append([]string{"--extra-experimental-features", "nix-command", "copy", "--to", to}, paths...)...)
+	return strings.TrimSpace(b.read(filepath.Join(b.work, "public")))
 }

@@ -44,17 +44,41 @@ func Listeners() ([]Listener, error) {
 	return out, nil
 }
 
-// Except are the sockets of list that the process pid has not.
-func Except(list []Listener, pid int) []Listener {
+// Except are the sockets of list that the processes pids have not.
+func Except(list []Listener, pids ...int) []Listener {
 	own := map[string]bool{}
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	entries, _ := os.ReadDir(dir) // it may have ended
-	for _, e := range entries {
-		if target, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
-			own[target] = true
+	for _, pid := range pids {
+		dir := fmt.Sprintf("/proc/%d/fd", pid)
+		entries, _ := os.ReadDir(dir) // it may have ended
+		for _, e := range entries {
+			if target, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
+				own[target] = true
+			}
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(list), func(l Listener) bool { return own[l.link()] })
+}
+
+// Housemates are the processes of the guest with that leader, if it has the
+// network of this process: those whose sockets are among Listeners.
+func Housemates(leader int) []int {
+	of := func(pid, namespace string) string {
+		name, _ := os.Readlink(filepath.Join("/proc", pid, "ns", namespace)) // it may have ended
+		return name
+	}
+	guest := strconv.Itoa(leader)
+	home := of(guest, "pid")
+	if home == "" || home == of("self", "pid") || of(guest, "net") != of("thread-self", "net") {
+		return nil
+	}
+	var out []int
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, p := range processes {
+		if pid, err := strconv.Atoi(filepath.Base(p)); err == nil && of(filepath.Base(p), "pid") == home {
+			out = append(out, pid)
+		}
+	}
+	return out
 }
 
 // link is what a descriptor of the socket is a link to in /proc.

@@ -172,3 +172,13 @@ func FuzzParseSockets(f *testing.F) {
 		}
 	})
 }
+
+// TestHousemates: a process that is in no PID namespace of its own is no guest.
+func TestHousemates(t *testing.T) {
+	t.Parallel()
+	for _, pid := range []int{os.Getpid(), 1 << 30} {
+		if got := Housemates(pid); got != nil {
+			t.Errorf("with %d live %v", pid, got)
+		}
+	}
+}

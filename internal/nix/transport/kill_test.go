@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,6 +19,13 @@ import (
 const killedEnv = "BERTH_TEST_PULL"
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(servedEnv); dir != "" {
+		if err := Serve(context.Background(), store.Open(dir), os.Stdin, os.Stdout, slices.Contains(os.Args, "--write")); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if path := os.Getenv(killedEnv); path != "" {
 		if err := child(path, os.Getenv(killedEnv+"_CACHE"), store.Open(os.Getenv(killedEnv+"_STORE"))); err != nil {
 			os.Stderr.WriteString(err.Error())

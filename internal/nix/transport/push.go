@@ -44,13 +44,10 @@ func Push(ctx context.Context, s *store.Store, f *cache.Filler, paths []nix.Stor
 		if ctx.Err() != nil {
 			return out, context.Cause(ctx)
 		}
-		if o.Signer != nil {
-			if err := o.Signer.Sign(&info); err != nil {
-				return out, err
-			}
+		if err := o.sign(&info); err != nil {
+			return out, err
 		}
-		dump := func(w io.Writer) error { return nar.DumpPath(&interrupted{ctx, w}, s.Dir(info.Path)) }
-		n, err := f.Put(info, o.Compression, runtime.NumCPU(), dump)
+		n, err := f.Put(info, o.Compression, runtime.NumCPU(), dump(ctx, s, info))
 		if err != nil {
 			return out, fmt.Errorf("%s: %w", info.Path, err)
 		}
@@ -61,6 +58,19 @@ func Push(ctx context.Context, s *store.Store, f *cache.Filler, paths []nix.Stor
 	}
 	o.Events.Send(container.Event{Subject: f.String(), Phase: "pushing", Ended: true})
 	return out, nil
+}
+
+// sign adds the signature that is asked for.
+func (o PushOptions) sign(info *nix.Info) error {
+	if o.Signer == nil {
+		return nil
+	}
+	return o.Signer.Sign(info)
+}
+
+// dump writes the archive of a path.
+func dump(ctx context.Context, s *store.Store, info nix.Info) func(io.Writer) error {
+	return func(w io.Writer) error { return nar.DumpPath(&interrupted{ctx, w}, s.Dir(info.Path)) }
 }
 
 // closure is what is to be pushed, references first.
