@@ -46,7 +46,7 @@ func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Reco
 	if err := e.Paths.WriteTransition(*t); err != nil {
 		return err
 	}
-	if err := e.show(t); err != nil {
+	if err := e.give(ctx, t); err != nil {
 		return errors.Join(err, state.RemoveFile(e.Paths.Transition(rec.Name)))
 	}
 	limit, cancel := healthWindow(ctx, next.Spec)
@@ -105,6 +105,14 @@ func (e *Engine) show(t *state.Transition) error {
 		l.Shown = append(l.Shown, t.After.System)
 	}
 	return state.WriteLaunched(e.Paths.Run(l.Name), *l)
+}
+
+// give has the guest see its new system, and its own Nix know it, where it has one.
+func (e *Engine) give(ctx context.Context, t *state.Transition) error {
+	if err := e.show(t); err != nil {
+		return err
+	}
+	return e.enrol(ctx, t, t.After.System)
 }
 
 // Exit codes of a switch that are more than a word: NixOS' own for parts of the
@@ -190,6 +198,9 @@ func (e *Engine) switchBack(ctx context.Context, t *state.Transition) error {
 	e.tell(n, "switches back to generation %d: %s", t.Before.Generation, t.Back)
 	limit, cancel := context.WithTimeout(ctx, max(backLimit, windowOf(t.Before.Spec)))
 	defer cancel()
+	if err := e.enrol(limit, t, t.Before.System); err != nil {
+		e.tell(n, "%v", err)
+	}
 	trouble := e.switchTo(limit, t, t.Before.System)
 	if trouble == nil || errors.As(trouble, new(*exitError)) {
 		trouble = e.awaitHealth(limit, t, trouble)
