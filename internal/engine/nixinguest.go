@@ -15,6 +15,7 @@ import (
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/plain"
+	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
 )
@@ -31,11 +32,18 @@ func (e *Engine) takeSystem(ctx context.Context, n container.Name, s container.S
 	return e.closures.Register(ctx, n, p)
 }
 
-// hasNix makes sure that a system has the programs for a Nix of its guest's own.
+// hasNix makes sure that a system has the programs for a Nix of its guest's own,
+// and is where that can have a store upon it.
 func (e *Engine) hasNix(ctx context.Context, n container.Name, p container.StorePath) error {
 	c, err := e.closures.Look(ctx, n, p)
-	if err != nil || c.HasProgram(enrol.Program) {
+	if err != nil {
 		return err
+	}
+	if err := rootfs.Stackable(c.Dir); err != nil {
+		return &container.Error{Err: fmt.Errorf("nixInGuest: %w", err), Hint: "put the store on a file system of its own, such as ext4, or use nixInGuest: daemon"}
+	}
+	if c.HasProgram(enrol.Program) {
+		return nil
 	}
 	return &container.Error{Err: fmt.Errorf("nixInGuest: %s has no Nix: %s is missing", p.Short(), enrol.Program),
 		Hint: "set nix.enable = true in its configuration, or leave nixInGuest out"}

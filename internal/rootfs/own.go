@@ -28,6 +28,19 @@ type Own struct {
 	Given []string
 }
 
+// Stackable is why what a guest has of its own cannot be upon the store in dir; nil
+// if it can.
+func Stackable(dir string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return err
+	}
+	if st.Type == unix.OVERLAYFS_SUPER_MAGIC {
+		return fmt.Errorf("%s is on an overlay itself, and the kernel stacks no more than two", dir)
+	}
+	return nil
+}
+
 // OwnDir is where Mount has the changes in a store that are kept in memory,
 // in its mount namespace.
 func (r Root) OwnDir() string { return filepath.Join(r.Dir, "store", "own") }
@@ -58,7 +71,7 @@ func (r Root) mountOwn(dir, lower string, layers *os.File) (string, error) {
 		return "", err
 	}
 	options := []string{"lowerdir=" + escape(lower), "upperdir=" + escape(filepath.Join(own, ownUpper)), "workdir=" + escape(work),
-		"redirect_dir=off", "metacopy=off", "index=off"}
+		"redirect_dir=nofollow", "metacopy=off", "index=off"}
 	if r.Store.Own.Dir == "" {
 		options = append(options, "volatile")
 	}

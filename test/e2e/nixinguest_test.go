@@ -71,17 +71,33 @@ const systemInside = `derivation {
 // start anew, collect garbage, and be updated by the host.
 func TestNixInGuestOwn(t *testing.T) {
 	t.Parallel()
-	for _, users := range []string{"pick", "no"} {
-		for _, ephemeral := range []bool{false, true} {
-			t.Run(fmt.Sprintf("users %s, ephemeral %v", users, ephemeral), func(t *testing.T) {
-				t.Parallel()
-				g := newGenerational(t, "private", "nixInGuest=own", "privateUsers="+users, fmt.Sprintf("ephemeral=%v", ephemeral))
-				g.builds()
-				if !ephemeral {
-					g.switchesItself()
-				}
-				g.updatedByHost(ephemeral)
-			})
+	for _, c := range []struct {
+		users     string
+		ephemeral bool
+	}{{"pick", false}, {"pick", true}, {"no", false}, {"identity", true}} {
+		t.Run(fmt.Sprintf("users %s, ephemeral %v", c.users, c.ephemeral), func(t *testing.T) {
+			t.Parallel()
+			g := newGenerational(t, "private", "nixInGuest=own", "privateUsers="+c.users, fmt.Sprintf("ephemeral=%v", c.ephemeral))
+			g.builds()
+			g.seesNoMore()
+			if !c.ephemeral {
+				g.switchesItself()
+			}
+			g.updatedByHost(c.ephemeral)
+		})
+	}
+}
+
+// seesNoMore has root in the guest look for what else the host's store has.
+func (g *generational) seesNoMore() {
+	g.Helper()
+	secret := g.s.Systems["secret"]
+	for _, try := range []string{
+		"cat " + secret, "cat /proc/1/root" + secret, "ls /nix/store/../shown", "umount /nix/store; umount /nix/store; cat " + secret,
+		"mkdir -p /o && mount -t overlay -o lowerdir=/nix/store:/etc,redirect_dir=follow o /o && cat /o/" + filepath.Base(secret),
+	} {
+		if r := g.try("exec", "web", "--", "unshare", "-m", "/bin/sh", "-c", try); r.code == 0 || r.code == 125 {
+			g.Errorf("root in the guest could: %v", r)
 		}
 	}
 }
@@ -207,7 +223,7 @@ func (b *berth) nixDaemon(dir string) {
 	b.Helper()
 	conf := filepath.Join(b.work, "nix")
 	must(b, os.MkdirAll(conf, 0o755))
-	must(b, os.WriteFile(filepath.Join(conf, "nix.conf"), []byte("build-users-group =\nsandbox = false\nsubstituters =\n"), 0o644))
+	must(b, os.WriteFile(filepath.Join(conf, "nix.conf"), []byte("build-users-group =\nsandbox = false\nsubstituters =\nbuild-hook = "+filepath.Join(filepath.Dir(dir), "libexec/nix/build-remote")+"\n"), 0o644))
 	program := filepath.Join(dir, "nix-daemon")
 	if found, err := exec.LookPath("nix-daemon"); err == nil {
 		program = found
