@@ -15,6 +15,7 @@ import (
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/plain"
+	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
@@ -73,13 +74,16 @@ func (e *Engine) nixObstacle(s container.Spec) error {
 	return nil
 }
 
-// nixFits is nixObstacle for a step to what is wanted, and whether the system
-// has what it needs.
-func (e *Engine) nixFits(ctx context.Context, n container.Name, s container.Spec, p container.StorePath) error {
-	if err := e.nixObstacle(s); err != nil || s.NixInGuest != container.NixOwn {
+// nixFits is why the Nix that is wanted in a guest does not go together with a
+// step. A daemon that does not listen is of no matter to one that starts nothing.
+func (e *Engine) nixFits(ctx context.Context, c plan.Wanted, s container.Step) error {
+	if c.Spec.NixInGuest == container.NixDaemon && !s.Start && !s.Restart {
+		return nil
+	}
+	if err := e.nixObstacle(c.Spec); err != nil || c.Spec.NixInGuest != container.NixOwn {
 		return err
 	}
-	return e.hasNix(ctx, n, p)
+	return e.hasNix(ctx, c.Name, c.System)
 }
 
 // nixNotes are what the owner of a guest with a Nix should know.

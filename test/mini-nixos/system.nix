@@ -59,10 +59,10 @@ let
     sources = map (p: write "etc-${builtins.replaceStrings [ "/" ] [ "-" ] p}" "444" files.${p}) (attrNames files);
     inherit systemUnits;
   } ''
-    mkdir -p $out/etc/systemd $out/etc/dbus-1; cd $out/etc
+    mkdir -p $out/etc/systemd $out/etc/dbus-1 $out/etc/tmpfiles.d; cd $out/etc
     ln -s $systemUnits systemd/system
     ln -s $base/share/dbus-1/system.conf dbus-1/system.conf
-    ln -s $base/lib/tmpfiles.d tmpfiles.d
+    ln -s $base/lib/tmpfiles.d/* tmpfiles.d # not the directory: without a sandbox, files would go to the base
     set -- $sources
     for p in $paths; do mkdir -p $(dirname $p); ln -s $1 $p; shift; done
   '';
