@@ -26,7 +26,7 @@ func TestNixInGuestOwnUndone(t *testing.T) {
 	key := g.cache("private")
 	g.run("nix", "pull", "file://"+g.work+"/cache", g.s.Systems["private"], "--trusted-public-key", key) // what it is told is not of the host's Nix
 	g.run("create", "web", "--system-path", g.s.Systems["private"], "privateNetwork=true", "networks=[none]", "nixInGuest=own", "--start")
-	g.verified("at the beginning")
+	g.verified("at the beginning", "--check-contents")
 	g.link("two")
 	g.has(g.fails(1, "set", "web", "system="+g.s.Systems["two"]).err, "nixInGuest: nixos-system-mini-2 (", "has no Nix: sw/bin/nix-store is missing", "hint: ")
 	g.has(g.fails(5, "set", "web", "system="+g.s.Systems["privateFailing"]).err, "it has generation 1 again")
@@ -40,10 +40,11 @@ func TestNixInGuestOwnUndone(t *testing.T) {
 	g.run("nix", "gc")
 }
 
-// verified has the guest's Nix look at all that it knows.
-func (g *generational) verified(when string) {
+// verified has the guest's Nix look whether all is there that it knows, and with
+// --check-contents unchanged.
+func (g *generational) verified(when string, flags ...string) {
 	g.Helper()
-	is(g, "verified "+when, g.in("web", "nix-store --verify --check-contents 2>&1 | grep -v -e '^reading the Nix store' -e '^checking' || :"), "")
+	is(g, "verified "+when, g.in("web", "nix-store --verify "+strings.Join(flags, " ")+" 2>&1 | grep -v -e '^reading the Nix store' -e '^checking' || :"), "")
 }
 
 // buildInside is a derivation that a guest builds with its own Nix: text in a
@@ -155,7 +156,8 @@ func (g *generational) updatedByHost(ephemeral bool) {
 		is(g, "what the guest kept "+when, g.in("web", "cat "+kept), "kept")
 	}
 	healthy("in place")
-	g.in("web", "nix-build /var/lib/made.nix --no-out-link 2>/dev/null")
+	made := g.in("web", "nix-build /var/lib/made.nix --no-out-link 2>/dev/null; nix-collect-garbage >/dev/null 2>&1; [ -z \"$(ls /nix/store | grep made-inside)\" ]")
+	is(g, "by the daemon that ran before", g.out("exec", "--user", "alice", "web", "--", "nix-build", "/var/lib/made.nix", "--no-out-link"), made)
 	if ephemeral {
 		g.run("restart", "web")
 		is(g, "the guest's own", g.in("web", "ls -A "+kept+" 2>/dev/null || echo gone"), "gone")
@@ -175,7 +177,7 @@ func (g *generational) updatedByHost(ephemeral bool) {
 
 	g.link("private")
 	g.run("update", "web")
-	g.verified("with what comes back")
+	g.verified("with what comes back", "--check-contents")
 	g.run("restart", "web")
 	is(g, "system", g.guest().system, "private")
 }
