@@ -27,6 +27,8 @@ func Keys() []Key {
 		{"nixosPath", "path, URL, or NAME in angle brackets", "", EffectSwitch, true, "The NixOS that config and configFile are built with, instead of nixpkgs/nixos of NIX_PATH."},
 		{"storeAccess", "closure or host", "", EffectRestart, true,
 			"Which packages a guest with a NixOS system sees: those that its system consists of (closure, unless it is set), or all of the host (host)."},
+		{"nixInGuest", "none, daemon or own", "", EffectRestart, true,
+			"The Nix that a guest with a NixOS system can use: none (unless it is set); the host's daemon, whose whole store it sees then; or its own, with a database and a store that keeps what it builds."},
 		{"root", "path", "", EffectRestart, true,
 			"A directory of the host that is the root of a guest with a NixOS system, instead of one that berth keeps. Owners in it have the guest's own numbers. It is made where it is missing, and no command removes it."},
 		{"autoStart", "boolean", "true", EffectLive, true,

@@ -21,6 +21,8 @@ type Spec struct {
 	NixOSPath string `json:"nixosPath,omitempty"`
 	// StoreAccess is of a guest with a system.
 	StoreAccess StoreAccess `json:"storeAccess,omitempty"`
+	// NixInGuest is of a guest with a system, too.
+	NixInGuest NixInGuest `json:"nixInGuest,omitempty"`
 	// Root is the directory of the guest's root, if not among what berth keeps.
 	Root string `json:"root,omitempty"`
 

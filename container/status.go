@@ -37,8 +37,11 @@ type Status struct {
 	Image    string    `json:"image,omitempty"`    // where the guest comes from, as declared
 	Digest   Digest    `json:"digest,omitempty"`   // the image that it boots
 	System   StorePath `json:"system,omitempty"`   // or the NixOS system
-	UIDBase  uint32    `json:"uidBase,omitempty"`  // the host's number of the guest's root; 0: no range
-	Labels   Labels    `json:"labels,omitempty"`
+	// OwnSystem is the NixOS system to which the guest has switched itself since
+	// it was given System.
+	OwnSystem StorePath `json:"ownSystem,omitempty"`
+	UIDBase   uint32    `json:"uidBase,omitempty"` // the host's number of the guest's root; 0: no range
+	Labels    Labels    `json:"labels,omitempty"`
 	// HostNetwork is set where the guest has the host's network; otherwise Links
 	// are its interfaces.
 	HostNetwork bool         `json:"hostNetwork,omitempty"`

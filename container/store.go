@@ -71,6 +71,23 @@ func (p *StorePath) UnmarshalText(b []byte) error {
 	return err
 }
 
+// NixInGuest is the Nix that a guest with a system can use.
+type NixInGuest string
+
+// The kinds of Nix in a guest.
+const (
+	NixNone   NixInGuest = ""       // none: its store is read-only
+	NixDaemon NixInGuest = "daemon" // the host's, by its socket
+	NixOwn    NixInGuest = "own"    // its own, with a store that the guest can add to
+)
+
+// DaemonSocket is where the host's Nix daemon listens, and where guests see it.
+const DaemonSocket = "/nix/var/nix/daemon-socket/socket"
+
+// WholeStore reports whether the guest sees all of the host's store: what the
+// host's daemon builds for it is not in its closure.
+func (s Spec) WholeStore() bool { return s.StoreAccess == StoreHost || s.NixInGuest == NixDaemon }
+
 // StoreAccess is how much of the host's store a guest with a system sees.
 type StoreAccess string
 

@@ -40,7 +40,7 @@ in
       # A login on the console, for berth login.
       console.enable = preset true;
 
-      # The store is read-only, and no daemon is there.
+      # The store is read-only, and no daemon is there, unless berth is to give it one.
       nix.enable = preset false;
 
       swapDevices = preset [ ];

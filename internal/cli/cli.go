@@ -119,7 +119,7 @@ func all() map[string]verbs {
 		groupHost: {"adopt": (*app).adoptCmd, "image": (*app).imageCmd, "nix": (*app).nixCmd, "network": (*app).networkCmd, "ingress": (*app).ingressCmd, "doctor": (*app).doctorCmd,
 			"explain": (*app).explainCmd, "install": (*app).installCmd, "uninstall": (*app).uninstallCmd, "schema": (*app).schemaCmd, "version": (*app).versionCmd},
 		"": {"shim": (*app).shimCmd, "run": (*app).runCmd, "attach": (*app).attachCmd, "settle": (*app).settleCmd, "halt": (*app).haltCmd, "names": (*app).namesCmd,
-			"check": (*app).checkCmd, "pack": (*app).packCmd, "unpack": (*app).unpackCmd},
+			"check": (*app).checkCmd, "pack": (*app).packCmd, "unpack": (*app).unpackCmd, "enrol": (*app).enrolCmd},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/enrol"
 	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
@@ -120,4 +121,12 @@ func (a *app) namesCmd() *cobra.Command {
 	}
 	c.Flags().BoolVar(&inherited, "inherited", false, "the caller gives the lock and waits for a word")
 	return c
+}
+
+// enrolCmd is run in a guest by the host, to tell the guest's own Nix of a system.
+func (a *app) enrolCmd() *cobra.Command {
+	return &cobra.Command{Use: "enrol SYSTEM", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return enrol.System(cmd.Context(), args[0], a.In)
+		}}
 }

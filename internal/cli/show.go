@@ -116,6 +116,7 @@ func statusRows(s container.Status) [][]string {
 	add("owner", string(s.Owner))
 	add("image", strings.TrimSpace(s.Image+" "+s.Digest.Short()))
 	add("system", string(s.System))
+	add("switched itself to", string(s.OwnSystem))
 	if s.Generation != 0 {
 		add("generation", fmt.Sprint(s.Generation))
 	}

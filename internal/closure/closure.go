@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/state"
@@ -31,6 +32,9 @@ type Source interface {
 	// Keep saves the closure of a path from garbage collection until link, which
 	// it makes, is removed.
 	Keep(ctx context.Context, p container.StorePath, link string) error
+	// Registration is what is known of all paths of a closure, as
+	// nix-store --load-db reads it.
+	Registration(ctx context.Context, c Closure) ([]byte, error)
 }
 
 // Systems are those that containers boot, or may boot again. A container's
@@ -80,6 +84,29 @@ func (s Systems) Take(ctx context.Context, n container.Name, p container.StorePa
 		return err
 	}
 	return state.WriteJSON(s.file(n, p), c)
+}
+
+// Register sees to it that a container has what a Nix in its guest is to be told
+// of a system that was taken.
+func (s Systems) Register(ctx context.Context, n container.Name, p container.StorePath) error {
+	file := s.Registration(n, p)
+	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	c, err := s.Closure(n, p)
+	if err != nil {
+		return err
+	}
+	text, err := s.Source.Registration(ctx, c)
+	if err != nil {
+		return err
+	}
+	return state.WriteFile(file, text, 0o600)
+}
+
+// Registration is the file that Register makes.
+func (s Systems) Registration(n container.Name, p container.StorePath) string {
+	return s.link(n, p) + ".registration"
 }
 
 // Look is the closure of a path, whether a container has it or not.
@@ -140,7 +167,7 @@ func (s Systems) Check(n container.Name, p container.StorePath) error {
 func (s Systems) Trim(n container.Name, keep ...container.StorePath) error {
 	wanted := map[string]bool{}
 	for _, p := range keep {
-		wanted[s.link(n, p)], wanted[s.file(n, p)] = true, true
+		wanted[s.link(n, p)], wanted[s.file(n, p)], wanted[s.Registration(n, p)] = true, true, true
 	}
 	entries, err := os.ReadDir(s.Paths.System(n))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -189,6 +216,57 @@ func (c Closure) Names() []string {
 		out[i] = p.Base()
 	}
 	return out
+}
+
+// HasProgram reports whether the system has an executable file at a path below
+// its own, as its guest sees it.
+func (c Closure) HasProgram(path string) bool {
+	path = filepath.Join(c.System.Base(), path)
+	for range 40 { // links, as the kernel follows them
+		to, err := c.link(path)
+		if err != nil {
+			return false
+		}
+		if to == "" {
+			info, err := os.Lstat(filepath.Join(c.Dir, path))
+			return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+		}
+		path = to
+	}
+	return false
+}
+
+// link is where the first link in a path below Dir leads, below Dir too; empty
+// where it has none.
+func (c Closure) link(path string) (string, error) {
+	parts := strings.Split(path, "/")
+	for i := range parts {
+		at := filepath.Join(parts[:i+1]...)
+		info, err := os.Lstat(filepath.Join(c.Dir, at))
+		if err != nil {
+			return "", err
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			continue
+		}
+		to, err := os.Readlink(filepath.Join(c.Dir, at))
+		if err != nil {
+			return "", err
+		}
+		if filepath.IsAbs(to) {
+			if to, err = filepath.Rel(container.StoreDir, to); err != nil {
+				return "", err
+			}
+		} else {
+			to = filepath.Join(filepath.Dir(at), to)
+		}
+		to = filepath.Join(append([]string{to}, parts[i+1:]...)...)
+		if !filepath.IsLocal(to) {
+			return "", fmt.Errorf("%s leads out of the store", at)
+		}
+		return to, nil
+	}
+	return "", nil
 }
 
 // check makes sure that the system is there, and is one.

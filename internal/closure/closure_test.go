@@ -38,6 +38,11 @@ func (d *directory) Keep(_ context.Context, p container.StorePath, link string) 
 	return os.Symlink(filepath.Join(d.dir, p.Base()), link)
 }
 
+func (d *directory) Registration(_ context.Context, c Closure) ([]byte, error) {
+	d.asked++
+	return []byte("all of " + c.System.Base() + "\n"), nil
+}
+
 func newSystems(t *testing.T) (Systems, *directory) {
 	t.Helper()
 	d := &directory{dir: t.TempDir()}
@@ -80,6 +85,46 @@ func TestTake(t *testing.T) {
 	must(t, s.Forget("web"))
 	if names, err := s.Names(); err != nil || len(names) > 0 {
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestRegister keeps what a Nix in the guest is to be told for as long as its
+// system.
+func TestRegister(t *testing.T) {
+	t.Parallel()
+	s, d := newSystems(t)
+	must(t, s.Take(t.Context(), "web", system))
+	for range 2 {
+		must(t, s.Register(t.Context(), "web", system))
+	}
+	if d.asked != 2 {
+		t.Errorf("the store was asked %d times", d.asked)
+	}
+	must(t, s.Trim("web", system))
+	if b, err := os.ReadFile(s.Registration("web", system)); err != nil || string(b) != "all of "+system.Base()+"\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	must(t, s.Trim("web", other))
+	if _, err := os.Stat(s.Registration("web", system)); err == nil {
+		t.Error("it is kept for nothing")
+	}
+	if err := s.Register(t.Context(), "web", other); err == nil {
+		t.Error("a system is registered that was not taken")
+	}
+}
+
+// TestHasProgram follows links as the guest does, who sees the store elsewhere.
+func TestHasProgram(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	top, tool := filepath.Join(dir, system.Base()), filepath.Join(dir, other.Base())
+	must(t, errors.Join(os.MkdirAll(top+"/sw/bin", 0o755), os.MkdirAll(tool+"/bin", 0o755), os.WriteFile(tool+"/bin/nix", nil, 0o755), os.WriteFile(tool+"/bin/text", nil, 0o644),
+		os.Symlink("nix", tool+"/bin/nix-store"), os.Symlink(string(other)+"/bin/nix-store", top+"/sw/bin/nix-store"), os.Symlink(string(other), top+"/whole"),
+		os.Symlink("../../../../etc/passwd", top+"/out"), os.Symlink("/bin/sh", top+"/host"), os.Symlink("loop", top+"/loop")))
+	for path, want := range map[string]bool{"sw/bin/nix-store": true, "whole/bin/nix-store": true, "whole/bin/text": false, "whole/bin": false, "sw/bin/gone": false, "out": false, "host": false, "loop": false} {
+		if got := (Closure{System: system, Dir: dir}).HasProgram(path); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
 	}
 }
 

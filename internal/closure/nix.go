@@ -55,6 +55,19 @@ func (x Nix) Keep(ctx context.Context, p container.StorePath, link string) error
 	return nil
 }
 
+// Registration is what Nix has in its database.
+func (x Nix) Registration(ctx context.Context, c Closure) ([]byte, error) {
+	args := []string{"--dump-db"}
+	for _, p := range c.Paths {
+		args = append(args, string(p))
+	}
+	out, err := x.run(ctx, args...)
+	if err != nil {
+		return nil, fmt.Errorf("system: what the host's Nix knows of %s: %w", c.System, err)
+	}
+	return []byte(out), nil
+}
+
 // run returns what nix-store says.
 func (x Nix) run(ctx context.Context, args ...string) (string, error) {
 	program, err := x.program()

@@ -1,6 +1,7 @@
 package closure
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,24 @@ func (o Own) Keep(ctx context.Context, p container.StorePath, link string) error
 		return err
 	}
 	return os.Symlink(o.Store.Dir(p), link)
+}
+
+// Registration implements Source.
+func (o Own) Registration(ctx context.Context, c Closure) ([]byte, error) {
+	if !o.Store.Has(c.System) {
+		return o.Other.Registration(ctx, c)
+	}
+	infos, err := o.Store.Infos(c.System)
+	if err != nil {
+		return nil, fmt.Errorf("system: %w", err)
+	}
+	var b bytes.Buffer
+	for _, i := range infos {
+		if err := i.WriteRegistration(&b); err != nil {
+			return nil, fmt.Errorf("system: %w", err)
+		}
+	}
+	return b.Bytes(), nil
 }
 
 // Size implements Sizer.

@@ -3,6 +3,7 @@ package declare
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -77,6 +78,7 @@ func (c checker) store(s container.Spec) {
 	if s.StoreAccess != container.StoreClosure && !s.Image.IsZero() {
 		c.problem("storeAccess", "leave it out, or give a NixOS system", "a guest of an image has a store of its own, if any")
 	}
+	c.nix(s)
 	if s.Root != "" && !s.Image.IsZero() {
 		c.problem("root", "leave it out, or give a NixOS system", "what a guest of an image changes is kept apart from any other root")
 	}
@@ -86,6 +88,30 @@ func (c checker) store(s container.Spec) {
 	if hasMount(s, container.StoreDir) && s.Image.IsZero() {
 		c.problem("bindMounts", "leave it out; storeAccess: host shows the host's", "%s is what the guest's NixOS system gives", container.StoreDir)
 	}
+}
+
+// nix is what a Nix in the guest needs of its store.
+func (c checker) nix(s container.Spec) {
+	const key = "nixInGuest"
+	switch {
+	case s.NixInGuest == container.NixNone:
+	case !s.Image.IsZero():
+		c.problem(key, "leave it out, or give a NixOS system", "a guest of an image has a Nix and a store of its own, if any")
+	case s.NixInGuest == container.NixOwn && s.StoreAccess == container.StoreHost:
+		c.problem(key, "leave storeAccess out", "own is a store of the guest's upon its closure, storeAccess: host shows the host's")
+	case s.NixInGuest == container.NixDaemon && s.StoreAccess == container.StoreClosure && c.given("storeAccess"):
+		c.problem(key, "leave storeAccess out", "with the host's daemon the guest sees all of the host's store, storeAccess: closure hides it")
+	}
+	for _, target := range slices.Sorted(maps.Keys(s.BindMounts)) {
+		if taken(s.NixInGuest, target) {
+			c.problem("bindMounts."+target, "leave it out", "nixInGuest: %s is what the guest has there", s.NixInGuest)
+		}
+	}
+}
+
+// taken reports whether a Nix in the guest needs a path for itself.
+func taken(n container.NixInGuest, target string) bool {
+	return n == container.NixDaemon && slices.Contains([]string{"/nix/var/nix/daemon-socket", "/nix/var/nix/gcroots", "/nix/var/nix/profiles"}, target)
 }
 
 // sourceIsTold reports whether a source is there, but in a way that is told

@@ -71,7 +71,7 @@ func (c *confReader) read(all []conf.Assignment, system string) {
 	for key, name := range map[string]string{
 		conf.SystemPath: "system", conf.HostBridge: "hostBridge", conf.HostAddress: "hostAddress", conf.LocalAddress: "localAddress",
 		conf.HostAddress6: "hostAddress6", conf.LocalAddress6: "localAddress6", conf.LocalMACAddress: "localMacAddress",
-		conf.NetworkNamespace: "networkNamespace", conf.StoreAccess: "storeAccess",
+		conf.NetworkNamespace: "networkNamespace", conf.StoreAccess: "storeAccess", conf.NixInGuest: "nixInGuest",
 	} {
 		if a, ok := given[key]; ok {
 			c.root.set(name, textAt(a.Value, c.at(a)))

@@ -56,7 +56,7 @@ func TestParseConf(t *testing.T) {
 		{"flags", `EXTRA_NSPAWN_FLAGS=--bind /a\\:b:/c:idmap --tmpfs=/t:size=1M --drop-capability=CAP_SYS_BOOT,CAP_MKNOD --setenv=A=b=c -x --rlimit=RLIMIT_NOFILE=64 --bind=/d/ -j` + "\n",
 			head + "\nephemeral: true\nbindMounts:\n  /c: { hostPath: \"/a:b\", isReadOnly: false }\n  /d: { hostPath: /d, isReadOnly: false }\ntmpfs: [\"/t:size=1M\"]\n" +
 				"dropCapabilities: [CAP_SYS_BOOT, CAP_MKNOD]\nenvironment: { A: b=c }\nextraFlags: [--rlimit=RLIMIT_NOFILE=64]"},
-		{"another's keys", "COPY_RESOLV_CONF=1\nSOMETHING=else\nSTORE_ACCESS=host\n", "system: " + confProfile + "\nstoreAccess: host\nautoStart: false\nprivateUsers: no"},
+		{"another's keys", "COPY_RESOLV_CONF=1\nSOMETHING=else\nSTORE_ACCESS=host\nNIX_IN_GUEST=daemon\n", "system: " + confProfile + "\nstoreAccess: host\nnixInGuest: daemon\nautoStart: false\nprivateUsers: no"},
 	} {
 		if got, want := parseConf(t, c.text), sameYAML(t, c.want); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, want)
@@ -83,6 +83,8 @@ func TestParseConfErrors(t *testing.T) {
 		"EXTRA_NSPAWN_FLAGS=--bind=/a:/b:rootowner\n":                       `web.conf:1:1: bindMounts: the option "rootowner"`,
 		"EXTRA_NSPAWN_FLAGS=/bin/sh\n":                                      "web.conf:1:1: extraFlags[0]: systemd-nspawn would take",
 		"STORE_ACCESS=all\n":                                                `web.conf:1:1: storeAccess: "all" is neither closure nor host`,
+		"NIX_IN_GUEST=1\n":                                                  `web.conf:1:1: nixInGuest: "1" is none of none, daemon and own`,
+		"NIX_IN_GUEST=own\nSTORE_ACCESS=host\n":                             "own is a store of the guest's upon its closure",
 	} {
 		_, err := ParseConf(strings.NewReader(text), "web.conf", "web", confProfile)
 		if err == nil || !strings.Contains(err.Error(), want) || container.CodeOf(err) != container.CodeUsage {

@@ -23,6 +23,7 @@ func specFields() []field[container.Spec] {
 		text(nixPath(), "nixpkgs", func(s *spec) *string { return &s.Nixpkgs }),
 		text(nixPath(), "nixosPath", func(s *spec) *string { return &s.NixOSPath }),
 		key("storeAccess", storeAccess(), func(s *spec) *container.StoreAccess { return &s.StoreAccess }),
+		key("nixInGuest", nixInGuest(), func(s *spec) *container.NixInGuest { return &s.NixInGuest }),
 		text(absolutePath("the absolute path of a directory"), "root", func(s *spec) *string { return &s.Root }),
 		key("autoStart", boolean(), func(s *spec) *bool { return &s.AutoStart }),
 		key("ephemeral", boolean(), func(s *spec) *bool { return &s.Ephemeral }),

@@ -157,6 +157,24 @@ func storeAccess() codec[container.StoreAccess] {
 	}.codec()
 }
 
+// nixInGuest is none where nothing is said.
+func nixInGuest() codec[container.NixInGuest] {
+	const none, daemon, own = "none", string(container.NixDaemon), string(container.NixOwn)
+	return words[container.NixInGuest]{
+		what: "none, daemon or own", options: []string{none, daemon, own},
+		parse: func(_ *reader, s string) (container.NixInGuest, error) {
+			switch s {
+			case none:
+				return container.NixNone, nil
+			case daemon, own:
+				return container.NixInGuest(s), nil
+			}
+			return "", fmt.Errorf("%q is none of none, daemon and own", s)
+		},
+		format: func(n container.NixInGuest) string { return string(n) },
+	}.codec()
+}
+
 func timeSpan() codec[container.Duration] {
 	return words[container.Duration]{
 		what: "a time span such as 90s or 5min", number: true,

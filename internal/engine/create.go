@@ -35,7 +35,7 @@ func (e *Engine) create(ctx context.Context, c plan.Wanted) error {
 		rec.Digest = img.Digest
 		return e.createFrom(ctx, rec)
 	}
-	err := e.closures.Take(ctx, c.Name, c.System)
+	err := e.takeSystem(ctx, c.Name, c.Spec, c.System)
 	if err == nil {
 		err = makeRoot(c.Spec)
 	}
@@ -167,7 +167,7 @@ func (e *Engine) remove(ctx context.Context, n container.Name, limit time.Durati
 // the trash last: while that is there, Sweep knows that something is left.
 func (e *Engine) discard(n container.Name, trash string) error {
 	log := e.Paths.Log(n)
-	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n), e.closures.Forget(n), state.RemoveFile(e.Paths.Transition(n))); err != nil {
+	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n), e.closures.Forget(n), e.removeNixRoot(n), state.RemoveFile(e.Paths.Transition(n))); err != nil {
 		return err
 	}
 	if err := removeRoot(trash); err != nil {

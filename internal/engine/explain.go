@@ -81,6 +81,7 @@ func ownWays() map[string]string {
 		"image":            "berth itself: the image is stored once, and each root is an overlay on it",
 		"system":           "berth itself: the closure is one read-only mount, whose packages are looked up in the host's store",
 		"storeAccess":      "berth itself, when it mounts the store",
+		"nixInGuest":       "berth itself: the host's socket, or an overlay on the closure and, before the guest's init, the guest's own nix-store",
 		"root":             "berth itself, when it mounts the guest's root",
 		"autoStart":        "berth itself, when it applies, and at boot with berth start --autostart",
 		"ephemeral":        "berth itself: changes are kept in memory",

@@ -59,7 +59,7 @@ func (e *Engine) start(ctx context.Context, rec *state.Record) error {
 		return err
 	}
 	if rec.System != "" { // what a killed command did not come to do
-		if err := e.closures.Take(ctx, rec.Name, rec.System); err != nil {
+		if err := e.takeSystem(ctx, rec.Name, rec.Spec, rec.System); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (e *Engine) obstacle(rec *state.Record) error {
 	if err := e.origin(rec); err != nil {
 		return err
 	}
-	return errors.Join(checkSources(rec.Spec), e.networkObstacle(rec))
+	return errors.Join(checkSources(rec.Spec), e.nixObstacle(rec.Spec), e.networkObstacle(rec))
 }
 
 // AwaitReady waits until the guest of a container that was started is ready,

@@ -199,8 +199,8 @@ func (x Nixos) Notes(n container.Name) ([]string, error) {
 		return nil, err
 	}
 	var notes []string
-	if place.UsesNix() && d.Spec.StoreAccess != container.StoreHost {
-		notes = append(notes, "its guest has worked with Nix itself, and will see nothing of the store but its system: with STORE_ACCESS=host in "+place.Conf+" it sees all of it, as before")
+	if place.UsesNix() && !d.Spec.WholeStore() && d.Spec.NixInGuest == container.NixNone {
+		notes = append(notes, "its guest has worked with Nix itself, and will see nothing of the store but its system: with NIX_IN_GUEST=daemon in "+place.Conf+" it sees all of it, and works with the host's Nix as before; with own it has one of its own")
 	}
 	if d.Spec.PrivateUsers.Mode == container.UsersNo {
 		notes = append(notes, "root in the guest is root on the host, as before: PRIVATE_USERS=pick in "+place.Conf+" changes that, and no file")

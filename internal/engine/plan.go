@@ -92,7 +92,10 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wante
 	s.System, s.Flake = c.System, c.Flake
 	if s.Action != container.ActionNone {
 		s.Notes = slices.Concat(networkNotes(c.Spec), systemNotes(c.Spec), sourceNotes(c.Spec, s))
-		err = container.Named(c.Name, e.networkFits(w, c, o, s))
+		err = container.Named(c.Name, errors.Join(e.networkFits(w, c, o, s), e.nixFits(ctx, c, s)))
+	}
+	if o != nil {
+		s.Notes = append(s.Notes, e.selfSwitched(c.Name)...)
 	}
 	return c, s, err
 }

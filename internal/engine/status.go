@@ -54,7 +54,7 @@ func (e *Engine) Status(n container.Name) (container.Status, error) {
 	l, err := e.launched(n)
 	if l != nil {
 		s.Lost, s.Digest, s.System, s.Generation, s.UIDBase = l.AllLost(), l.Digest, l.System, l.Generation, launch.UIDBase(&l.Record)
-		s.Ingress = e.ingress(n)
+		s.Ingress, s.OwnSystem = e.ingress(n), e.ownSystem(n, obs)
 		s.Pending = plan.Pending(plan.Observed{Spec: rec.Spec, Digest: rec.Digest, System: rec.System, Running: &l.Spec, RunningDigest: l.Digest, RunningSystem: l.System})
 	}
 	return s, err

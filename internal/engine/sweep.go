@@ -48,7 +48,7 @@ type leftover struct {
 }
 
 func (e *Engine) leftovers() []leftover {
-	return slices.Concat(e.directories(), e.runtimes(), e.systemsLeft(), e.builtLeft(), e.pulledLeft(), e.transitions(), e.served())
+	return slices.Concat(e.directories(), e.runtimes(), e.systemsLeft(), e.nixRootsLeft(), e.builtLeft(), e.pulledLeft(), e.transitions(), e.served())
 }
 
 // transitions are updates that were killed.

@@ -46,7 +46,7 @@ func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Reco
 	if err := e.Paths.WriteTransition(*t); err != nil {
 		return err
 	}
-	if err := e.show(t); err != nil {
+	if err := e.give(ctx, t); err != nil {
 		return errors.Join(err, state.RemoveFile(e.Paths.Transition(rec.Name)))
 	}
 	limit, cancel := healthWindow(ctx, next.Spec)
@@ -67,6 +67,9 @@ func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Reco
 	}
 	t.Back = trouble.Error()
 	if errors.Is(trouble, unit.ErrNotRun) || errors.Is(trouble, guest.ErrEnded) { // it has its old system still, or again
+		if !errors.Is(trouble, guest.ErrEnded) {
+			e.giveBack(ctx, t)
+		}
 		return errors.Join(undone(t), e.returned(t))
 	}
 	return e.notHealthy(ctx, w, t, e.switchBack)
@@ -105,6 +108,22 @@ func (e *Engine) show(t *state.Transition) error {
 		l.Shown = append(l.Shown, t.After.System)
 	}
 	return state.WriteLaunched(e.Paths.Run(l.Name), *l)
+}
+
+// giveBack has the guest's own Nix know the system that the guest had, and boot
+// that. What keeps it from that is told: the guest is told anew when it starts.
+func (e *Engine) giveBack(ctx context.Context, t *state.Transition) {
+	if err := e.enrol(ctx, t, t.Before.System); err != nil {
+		e.tell(t.Before.Name, "%v", err)
+	}
+}
+
+// give has the guest see its new system, and its own Nix know it, where it has one.
+func (e *Engine) give(ctx context.Context, t *state.Transition) error {
+	if err := e.show(t); err != nil {
+		return err
+	}
+	return e.enrol(ctx, t, t.After.System)
 }
 
 // Exit codes of a switch that are more than a word: NixOS' own for parts of the
@@ -190,6 +209,7 @@ func (e *Engine) switchBack(ctx context.Context, t *state.Transition) error {
 	e.tell(n, "switches back to generation %d: %s", t.Before.Generation, t.Back)
 	limit, cancel := context.WithTimeout(ctx, max(backLimit, windowOf(t.Before.Spec)))
 	defer cancel()
+	e.giveBack(limit, t)
 	trouble := e.switchTo(limit, t, t.Before.System)
 	if trouble == nil || errors.As(trouble, new(*exitError)) {
 		trouble = e.awaitHealth(limit, t, trouble)
@@ -229,6 +249,7 @@ func (e *Engine) mendSwitch(ctx context.Context, t *state.Transition, rec *state
 	}
 	switch {
 	case err == nil && system == t.Before.System: // it was never begun
+		e.giveBack(ctx, t)
 		return e.returned(t)
 	case system == t.After.System:
 		if err = e.looksHealthy(ctx, t, err); err == nil {

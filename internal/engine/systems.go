@@ -32,7 +32,7 @@ func (e *Engine) current(ctx context.Context, w Wish, c *plan.Wanted, o *plan.Ob
 
 // systemsOf are the systems that a container may need: that of its record,
 // those that its running guest sees, those between which it is on its way, and
-// those of its generations. Some may be empty, and some there twice.
+// those of its generations, and those that its own store needs. Some may be empty, and some there twice.
 func (e *Engine) systemsOf(rec *state.Record) ([]container.StorePath, error) {
 	out := []container.StorePath{rec.System}
 	l, err := e.launched(rec.Name)
@@ -49,6 +49,11 @@ func (e *Engine) systemsOf(rec *state.Record) ([]container.StorePath, error) {
 	if t != nil {
 		out = append(out, t.Before.System, t.After.System)
 	}
+	given, err := e.givenSystems(rec.Name)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, given...)
 	all, err := state.Generations(e.Paths.Container(rec.Name))
 	for _, g := range all {
 		out = append(out, g.System)
@@ -59,7 +64,7 @@ func (e *Engine) systemsOf(rec *state.Record) ([]container.StorePath, error) {
 // noSwitch is why the running guest of o could not change to what is wanted in
 // place: a guest that sees all of a store sees that one alone.
 func (e *Engine) noSwitch(ctx context.Context, c plan.Wanted, o *plan.Observed) (string, error) {
-	if o == nil || o.RunningSystem == "" || c.System == "" || c.System == o.RunningSystem || c.Spec.StoreAccess != container.StoreHost {
+	if o == nil || o.RunningSystem == "" || c.System == "" || c.System == o.RunningSystem || !c.Spec.WholeStore() {
 		return "", nil
 	}
 	has, err := e.closures.Closure(c.Name, o.RunningSystem)
@@ -116,8 +121,9 @@ func (e *Engine) systemsLeft() []leftover {
 
 // systemNotes are what the owner of a guest should know about its store.
 func systemNotes(s container.Spec) []string {
-	if s.StoreAccess != container.StoreHost || s.PrivateUsers.Mode == container.UsersPick || s.PrivateUsers.Mode == container.UsersBase {
-		return nil
+	notes := nixNotes(s)
+	if !s.WholeStore() || s.PrivateUsers.Mode == container.UsersPick || s.PrivateUsers.Mode == container.UsersBase {
+		return notes
 	}
-	return []string{"storeAccess: with privateUsers: " + s.PrivateUsers.String() + " root in the guest can make the host's store writable again; with closure it cannot"}
+	return append(notes, "storeAccess: with privateUsers: "+s.PrivateUsers.String()+" root in the guest can make the host's store writable again; with closure it cannot")
 }

@@ -69,8 +69,9 @@ func (e *Engine) updateOrigin(ctx context.Context, next *state.Record, c plan.Wa
 	switch {
 	case c.System != "" && c.System == next.System:
 		next.Flake = c.Flake
+		return e.takeSystem(ctx, next.Name, next.Spec, next.System)
 	case c.System != "":
-		if err := e.closures.Take(ctx, next.Name, c.System); err != nil {
+		if err := e.takeSystem(ctx, next.Name, next.Spec, c.System); err != nil {
 			return err
 		}
 		next.System, next.Flake, next.Digest = c.System, c.Flake, ""

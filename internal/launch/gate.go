@@ -40,12 +40,12 @@ type preparation struct {
 }
 
 // needed reports whether the guest has a first process of berth.
-func (p preparation) needed() bool { return p.gate != nil || p.task.Filters != "" }
+func (p preparation) needed() bool { return p.gate != nil || p.task.Filters != "" || p.task.Nix != "" }
 
 // prepare makes the directory that the guest sees as preinit.Dir: this program,
-// the gate where a guest with a network asks, and the system call filters, if
-// they are known. c and env are what systemd-nspawn is told otherwise.
-func prepare(root rootfs.Root, paths state.Paths, program host.Nspawn, c nspawn.Config, env []string, networked bool) (preparation, error) {
+// the gate where a guest with a network asks, the system call filters, if
+// they are known, and what a Nix of the guest's own is told. c and env are what systemd-nspawn is told otherwise.
+func prepare(root rootfs.Root, paths state.Paths, rec *state.Record, program host.Nspawn, c nspawn.Config, env []string, networked bool) (preparation, error) {
 	p := preparation{task: preinit.Task{Init: []string{c.Init.Path}, Announce: !c.Init.Notifies()}}
 	filters, learns, err := filtersFor(paths, program, c, env)
 	if err != nil {
@@ -53,7 +53,8 @@ func prepare(root rootfs.Root, paths state.Paths, program host.Nspawn, c nspawn.
 	}
 	p.learns = learns
 	asks := networked || learns != ""
-	if !asks && filters == nil {
+	own := root.Store.Own != nil
+	if !asks && filters == nil && !own {
 		return p, nil
 	}
 	dir := filepath.Join(root.Dir, "gate")
@@ -63,6 +64,11 @@ func prepare(root rootfs.Root, paths state.Paths, program host.Nspawn, c nspawn.
 	}
 	if err := placeProgram(filepath.Join(dir, preinit.Program)); err != nil {
 		return p, fmt.Errorf("give the guest its first program: %w", err)
+	}
+	if own {
+		if err := placeRegistration(paths, rec, dir, &p.task); err != nil {
+			return p, err
+		}
 	}
 	if filters != nil {
 		p.task.Filters, p.env = filters.Sum(), []string{"SYSTEMD_SECCOMP=0"}

@@ -86,20 +86,23 @@ func Assemble(paths state.Paths, rec *state.Record, o Options) (Command, error) 
 		}
 	}
 	launched := state.Launched{Record: *rec, Lost: mounted.Lost, LostLimits: o.LostLimits}
+	if launched.Shown, err = shown(paths, rec); err != nil {
+		return Command{}, err
+	}
 	if root.Unmapped && root.Users.Size != 0 {
 		launched.Lost = append(launched.Lost, "starting quickly: this kernel's overlays cannot map owners (Linux 5.19 can), so the owner of each file of the image is changed for this container")
 	}
 	if err := findInit(&launched, mounted.Root); err != nil {
 		return Command{}, err
 	}
-	c := config(paths, rec, mounted)
+	c := config(paths, rec, root, mounted)
 	c.Init = launched.Init
 	if c.Spec.Credentials, err = credentials(rec.Spec.Credentials, o.Credentials); err != nil {
 		return Command{}, err
 	}
 	c.Version, c.ChownRoot, c.Register = program.Version, root.Unmapped, o.Register
 	env := environment(o.Notify)
-	p, err := prepare(root, paths, program, c, env, len(command.Lease.Links) > 0)
+	p, err := prepare(root, paths, rec, program, c, env, len(command.Lease.Links) > 0)
 	if err != nil {
 		return Command{}, err
 	}
@@ -180,6 +183,11 @@ func rootOf(paths state.Paths, rec *state.Record, mapped bool) (rootfs.Root, err
 		b := rec.Spec.BindMounts[target]
 		root.Binds = append(root.Binds, rootfs.Bind{Source: b.HostPath, Target: target, ReadOnly: b.IsReadOnly})
 	}
+	daemon, err := daemonBinds(paths, rec)
+	if err != nil {
+		return root, err
+	}
+	root.Binds, root.Dirs = append(root.Binds, daemon...), dirsOf(daemon)
 	root.Devices = devices(rec.Spec)
 	return root, nil
 }
@@ -197,7 +205,7 @@ func devices(s container.Spec) []string {
 }
 
 // config is what systemd-nspawn is told of a container and its mounted root.
-func config(paths state.Paths, rec *state.Record, m rootfs.Mounted) nspawn.Config {
+func config(paths state.Paths, rec *state.Record, root rootfs.Root, m rootfs.Mounted) nspawn.Config {
 	c := nspawn.Config{
 		Machine:   paths.Machine(rec.Name),
 		Hostname:  rec.Name.Hostname(),
@@ -206,11 +214,16 @@ func config(paths state.Paths, rec *state.Record, m rootfs.Mounted) nspawn.Confi
 		UIDBase:   UIDBase(rec),
 		Spec:      rec.Spec,
 	}
-	for i, target := range slices.Sorted(maps.Keys(rec.Spec.BindMounts)) {
-		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Binds[i], Target: target, ReadOnly: rec.Spec.BindMounts[target].IsReadOnly})
+	for i, b := range root.Binds {
+		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Binds[i], Target: b.Target, ReadOnly: b.ReadOnly})
+	}
+	if rec.Spec.NixInGuest == container.NixDaemon {
+		env := map[string]string{"NIX_REMOTE": "daemon"}
+		maps.Copy(env, rec.Spec.Environment)
+		c.Spec.Environment = env
 	}
 	if m.Store != "" {
-		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Store, Target: container.StoreDir, ReadOnly: true})
+		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Store, Target: container.StoreDir, ReadOnly: root.Store.Own == nil})
 	}
 	for i, node := range devices(rec.Spec) {
 		c.Binds = append(c.Binds, nspawn.Bind{Source: m.Devices[i], Target: node})

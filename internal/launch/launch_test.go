@@ -84,7 +84,9 @@ func TestArguments(t *testing.T) {
 	t.Parallel()
 	p, r := newRecord(t)
 	m := rootfs.Mounted{Root: "/root", Binds: []string{"/0", "/1", "/2"}, Devices: []string{"/dev/0"}}
-	args := nspawn.Args(config(p, r, m))
+	root, err := rootOf(p, r, true)
+	must(t, err)
+	args := nspawn.Args(config(p, r, root, m))
 	var binds []string
 	for _, a := range args {
 		if strings.HasPrefix(a, "--bind") {

@@ -30,11 +30,14 @@ func setOrigin(root *rootfs.Root, paths state.Paths, rec *state.Record) error {
 	} else if err != nil {
 		return err
 	}
-	if root.Store.Dir = c.Dir; rec.Spec.StoreAccess == container.StoreHost {
-		root.Store.Whole = true
-		return nil
+	switch {
+	case rec.Spec.WholeStore():
+		root.Store = rootfs.Store{Dir: c.Dir, Whole: true}
+	case rec.Spec.NixInGuest == container.NixOwn:
+		return setOwn(root, paths, rec, c)
+	default:
+		root.Store = rootfs.Store{Dir: c.Dir, Names: c.Names()}
 	}
-	root.Store.Names = c.Names()
 	return nil
 }
 
@@ -42,12 +45,20 @@ func setOrigin(root *rootfs.Root, paths state.Paths, rec *state.Record) error {
 // all that it sees already. leader is a process of it, and guest its root
 // directory. The caller notes in l what the guest sees then.
 func ShowSystem(paths state.Paths, l *state.Launched, system container.StorePath, leader int, guest *os.File) error {
-	if l.Spec.StoreAccess == container.StoreHost {
+	if l.Spec.WholeStore() {
 		return nil // it sees all there is
 	}
-	store, more, err := storeOf(paths, l, system)
-	if err != nil || !more {
+	store, more, err := storeOf(paths, l.Name, append(slices.Clone(l.Shown), l.System), system)
+	if err != nil {
 		return err
+	}
+	if l.Spec.NixInGuest == container.NixOwn {
+		if store.Own, err = ownShown(paths, l, system, leader, more); err != nil {
+			return err
+		}
+	}
+	if len(more) == 0 && (store.Own == nil || len(store.Own.Given) == 0) {
+		return nil
 	}
 	mapped, err := host.System().MappedLayers()
 	if err != nil {
@@ -61,28 +72,29 @@ func ShowSystem(paths state.Paths, l *state.Launched, system container.StorePath
 	return err
 }
 
-// storeOf is all that the guest of l has seen so far, and system; more reports
-// whether that has something new.
-func storeOf(paths state.Paths, l *state.Launched, system container.StorePath) (store rootfs.Store, more bool, err error) {
+// storeOf is all of the systems had, and system; more are the names that only
+// that has.
+func storeOf(paths state.Paths, n container.Name, had []container.StorePath, system container.StorePath) (store rootfs.Store, more []string, err error) {
 	systems := closure.Systems{Paths: paths}
 	seen := map[string]bool{}
 	var stores []rootfs.Store // one for each directory
-	had := append(slices.Clone(l.Shown), l.System)
-	for i, s := range append(had, system) {
-		isNew := i == len(had)
-		c, err := systems.Closure(l.Name, s)
+	for i, s := range append(slices.Clone(had), system) {
+		c, err := systems.Closure(n, s)
 		if err != nil {
-			return store, false, err
+			return store, nil, err
 		}
 		at := slices.IndexFunc(stores, func(s rootfs.Store) bool { return s.Dir == c.Dir })
 		if at < 0 {
 			at, stores = len(stores), append(stores, rootfs.Store{Dir: c.Dir})
 		}
 		for _, name := range c.Names() {
-			if !seen[name] {
-				more = isNew
-				seen[name], stores[at].Names = true, append(stores[at].Names, name)
+			if seen[name] {
+				continue
 			}
+			if i == len(had) {
+				more = append(more, name)
+			}
+			seen[name], stores[at].Names = true, append(stores[at].Names, name)
 		}
 	}
 	store = stores[0]

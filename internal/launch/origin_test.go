@@ -41,7 +41,7 @@ func TestSystem(t *testing.T) {
 	if must(t, findInit(&l, "/nowhere")); l.Init != (boot.Init{Kind: boot.Script, Path: string(system) + "/init"}) {
 		t.Errorf("init: %+v", l.Init)
 	}
-	conf := config(p, r, rootfs.Mounted{Root: "/root", Binds: []string{"/0", "/1", "/2"}, Devices: []string{"/dev/0"}, Store: "/mnt/shown"})
+	conf := config(p, r, root, rootfs.Mounted{Root: "/root", Binds: []string{"/0", "/1", "/2"}, Devices: []string{"/dev/0"}, Store: "/mnt/shown"})
 	conf.Init = l.Init
 	args := strings.Join(nspawn.Args(conf), " ")
 	if !strings.Contains(args, " --bind-ro=/mnt/shown:/nix/store ") || !strings.HasSuffix(args, " -- "+string(system)+"/init") {

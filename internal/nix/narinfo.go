@@ -239,6 +239,26 @@ func (n NarInfo) Text() string {
 	return b.String()
 }
 
+// WriteRegistration writes i as nix-store --load-db reads it: the path, the hash
+// in hexadecimal digits, the size, the deriver, and how many references, which
+// follow; each on a line.
+func (i Info) WriteRegistration(w io.Writer) error {
+	h, err := nixhash.ParseAny(i.NarHash, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", i.Path, err)
+	}
+	deriver := i.Deriver
+	if deriver != "" {
+		deriver = StoreDir + "/" + strings.TrimPrefix(deriver, StoreDir+"/")
+	}
+	_, err = fmt.Fprintf(w, "%s\n%x\n%d\n%s\n%d\n", i.Path, h.Digest(), i.NarSize, deriver, len(i.References))
+	for _, r := range i.References {
+		_, err2 := fmt.Fprintf(w, "%s\n", r)
+		err = errors.Join(err, err2)
+	}
+	return err
+}
+
 // fingerprint is what signatures are made of: "1;PATH;HASH;SIZE;REFERENCE,…".
 func (i Info) fingerprint() string {
 	return fmt.Sprintf("1;%s;%s;%d;%s", i.Path, i.NarHash, i.NarSize, i.referenceNames(",", func(p StorePath) string { return string(p) }))

@@ -22,6 +22,7 @@ func changed() map[string]func(*container.Spec) {
 		"nixosPath":        func(s *spec) { s.NixOSPath = "/a" },
 		"system":           func(s *spec) { s.System = "/nix/store/a" },
 		"storeAccess":      func(s *spec) { s.StoreAccess = container.StoreHost },
+		"nixInGuest":       func(s *spec) { s.NixInGuest = container.NixOwn },
 		"root":             func(s *spec) { s.Root = "/srv/web" },
 		"autoStart":        func(s *spec) { s.AutoStart = true },
 		"ephemeral":        func(s *spec) { s.Ephemeral = true },

@@ -1,13 +1,15 @@
 // Package preinit is the first process of a guest: berth's own program. It
 // waits at a gate until the guest's network is in place, tells the guest of it in
-// a few files, installs system call filters that were compiled before, and becomes
-// the guest's init; a guest needs some of that or all. Gate is the other side, on
+// a few files, has a Nix of the guest's own know its system, installs system call
+// filters that were compiled before, and becomes the guest's init; a guest needs
+// some of that or all. Gate is the other side, on
 // the host.
 package preinit
 
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,12 +19,14 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-containers/berth/internal/enrol"
 	"github.com/berth-containers/berth/internal/namespace"
 )
 
@@ -31,9 +35,10 @@ const Dir = "/run/host/berth"
 
 // The names in Dir.
 const (
-	Program = "init"
-	Socket  = "gate"
-	Filters = "filters" // as namespace.AppendFilters writes them
+	Program      = "init"
+	Socket       = "gate"
+	Filters      = "filters"      // as namespace.AppendFilters writes them
+	Registration = "registration" // for a guest with a Nix of its own: what that is told
 )
 
 // Command is the word after the program's name with which it is Main's.
@@ -44,6 +49,7 @@ const (
 	announce = "--ready"    // says READY=1 for an init that does not
 	gateless = "--no-gate"  // there is none
 	filtered = "--filters=" // the file of filters has this SHA-256 sum
+	enrols   = "--nix="     // the system for the guest's own Nix
 )
 
 // Task is what is to be done before the guest's init runs.
@@ -54,6 +60,10 @@ type Task struct {
 	// Filters is the SHA-256 sum of the file of filters in hexadecimal digits;
 	// empty where systemd-nspawn installs them.
 	Filters string
+	// Nix is the system to tell the guest's own Nix of, whose init Init is;
+	// empty where it has none. Another system may be booted then; see
+	// enrol.Chosen.
+	Nix string
 }
 
 // Args are the program and arguments with which a guest is started.
@@ -68,6 +78,9 @@ func (t Task) Args() []string {
 	if t.Filters != "" {
 		args = append(args, filtered+t.Filters)
 	}
+	if t.Nix != "" {
+		args = append(args, enrols+t.Nix)
+	}
 	return append(args, t.Init...)
 }
 
@@ -75,6 +88,7 @@ func (t Task) Args() []string {
 func parse(args []string) (t Task, ok bool) {
 	for ; len(args) > 0; args = args[1:] {
 		sum, hasSum := strings.CutPrefix(args[0], filtered)
+		system, hasSystem := strings.CutPrefix(args[0], enrols)
 		switch {
 		case args[0] == announce:
 			t.Announce = true
@@ -82,6 +96,8 @@ func parse(args []string) (t Task, ok bool) {
 			t.Gateless = true
 		case hasSum && sum != "":
 			t.Filters = sum
+		case hasSystem && system != "":
+			t.Nix = system
 		default:
 			t.Init = args
 			return t, strings.HasPrefix(args[0], "/")
@@ -149,6 +165,7 @@ func (t Task) run(dir string) error {
 		return err
 	}
 	if t.Gateless {
+		t.enrol(dir)
 		return t.become(filters)
 	}
 	gate, err := net.Dial("unix", dir+"/"+Socket)
@@ -159,12 +176,34 @@ func (t Task) run(dir string) error {
 	if err := pass(gate); err != nil {
 		return err
 	}
+	t.enrol(dir)
 	err = t.become(filters)
 	// The host keeps the reason, and hangs up; the console has it in any case.
 	if _, said := fmt.Fprintln(gate, err); said == nil {
 		_, _ = io.Copy(io.Discard, gate)
 	}
 	return err
+}
+
+// enrol readies the guest's own Nix, and chooses what is booted. A Nix that does
+// not work is no reason not to boot: how could it be mended otherwise?
+func (t Task) enrol(dir string) {
+	if t.Nix == "" {
+		return
+	}
+	registration, err := os.Open(filepath.Join(dir, Registration))
+	if err == nil {
+		defer registration.Close()
+		err = enrol.System(context.Background(), t.Nix, registration)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "berth: tell the guest's Nix of its system:", err)
+		return
+	}
+	if chosen := enrol.Chosen(t.Nix); chosen != t.Nix {
+		fmt.Fprintf(os.Stderr, "berth: the guest boots %s, to which it has switched itself\n", chosen)
+		t.Init[0] = chosen + strings.TrimPrefix(t.Init[0], t.Nix)
+	}
 }
 
 // pass waits at the gate, and does what is said there.

@@ -247,6 +247,7 @@ func TestArgs(t *testing.T) {
 		{Init: []string{"/sbin/init", "--ready"}, Announce: true},
 		{Init: []string{"/a"}, Gateless: true, Filters: "0123"},
 		{Init: []string{"/a"}, Announce: true, Gateless: true, Filters: "0123"},
+		{Init: []string{"/nix/store/a/init"}, Gateless: true, Nix: "/nix/store/a"},
 	} {
 		args := want.Args()
 		if got, ok := parse(args[2:]); !ok || !reflect.DeepEqual(got, want) {
@@ -256,7 +257,7 @@ func TestArgs(t *testing.T) {
 			t.Errorf("%q is not seen", args)
 		}
 	}
-	for _, bad := range []string{"", "init", "--ready", "--ready init", "--filters= /a", "--other /a"} {
+	for _, bad := range []string{"", "init", "--ready", "--ready init", "--filters= /a", "--nix= /a", "--other /a"} {
 		if got, ok := parse(strings.Fields(bad)); ok {
 			t.Errorf("%q: got %+v", bad, got)
 		}

@@ -34,13 +34,13 @@ func anchor(dir string, owner int) error {
 // anchorNew makes, in a root that started from nothing, what an image has:
 // systemd takes a guest without a file machine-id for one whose units are to be
 // enabled anew, and fills in one that is empty; see machine-id(5).
-func anchorNew(dir string, owner int) error {
+func anchorNew(dir string, dirs []string, owner int) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	for _, dir := range []string{"etc", "nix", "nix/store"} { // systemd-nspawn would make a mount point that is nobody's
+	for _, dir := range append([]string{"etc", "nix", "nix/store"}, dirs...) { // systemd-nspawn would make a mount point that is nobody's
 		if err := anchorDir(root, dir, owner); err != nil {
 			return err
 		}

@@ -53,14 +53,13 @@ func (r Root) detachedStore() (fd int, lost string, err error) {
 	if err := errors.Join(Isolate(), Hide(r.Dir)); err != nil {
 		return -1, "", err
 	}
-	var users *os.File
-	if r.Users.Size != 0 && r.mapsStore() {
-		if users, err = namespace.NewUser(r.Users.extent()); err != nil {
-			return -1, "", err
-		}
-		defer users.Close()
+	users, layers, err := r.userNamespaces()
+	if err != nil {
+		return -1, "", err
 	}
-	at, lost, err := r.mountStore(users)
+	defer users.Close() // of no file, where it is not needed
+	defer layers.Close()
+	at, lost, err := r.mountStore(users, layers)
 	if err != nil {
 		return -1, lost, err
 	}

@@ -24,6 +24,10 @@ type Root struct {
 	Binds   []Bind
 	Devices []string // device nodes of the host
 	Store   Store
+	// Dirs are directories that a guest which starts from nothing finds, as its
+	// root's: systemd-nspawn would make those that it mounts on as nobody's. One
+	// comes before those in it.
+	Dirs []string
 	// Unmapped is for kernels without id-mapped overlay layers: the layers are
 	// used as they are, and somebody has to change the owners in the root.
 	Unmapped bool
@@ -121,7 +125,7 @@ func (r Root) Mount() (Mounted, error) {
 	}
 	if r.Store.Dir != "" {
 		var lost string
-		if m.Store, lost, err = r.mountStore(users); err != nil {
+		if m.Store, lost, err = r.mountStore(users, layers); err != nil {
 			return m, err
 		}
 		if lost != "" {
@@ -174,7 +178,7 @@ func (r Root) mountRoot(target string, layers *os.File) error {
 	if err := anchor(target, r.rootOwner()); err != nil {
 		return err
 	}
-	return anchorNew(target, r.rootOwner())
+	return anchorNew(target, r.Dirs, r.rootOwner())
 }
 
 // mountOverlay mounts the image and the changes on it at target.

@@ -23,6 +23,7 @@ type Store struct {
 	// More are directories beside Dir, of which the guest sees names that no
 	// other has.
 	More []Store
+	Own  *Own // if the guest can change what it sees
 }
 
 // shown is the directory in the mounted tree that the guest sees: all else in
@@ -35,8 +36,9 @@ const storeMode = 0o555
 func storeTime() unix.Timespec { return unix.Timespec{Sec: 1} }
 
 // mountStore gives the directory for the guest to see as its store, and for
-// people what this host cannot do for it. The guest's range is users.
-func (r Root) mountStore(users *os.File) (at, lost string, err error) {
+// people what this host cannot do for it. users
+// and layers are as userNamespaces gives them.
+func (r Root) mountStore(users, layers *os.File) (at, lost string, err error) {
 	dir := filepath.Join(r.Dir, "store")
 	source := filepath.Join(dir, "source")
 	if err := os.MkdirAll(source, 0o755); err != nil {
@@ -70,7 +72,10 @@ func (r Root) mountStore(users *os.File) (at, lost string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("store %s: %w", r.Store.Dir, err)
 	}
-	return at, lost, nil
+	if r.Store.Own != nil {
+		at, err = r.mountOwn(dir, at, layers)
+	}
+	return at, lost, err
 }
 
 // mapsStore reports whether the guest sees its store through its own range:

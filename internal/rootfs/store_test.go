@@ -216,7 +216,7 @@ func TestThousandNames(t *testing.T) {
 			defer users.Close()
 			defer layers.Close()
 			begun := threadTime(t)
-			at, _, err := r.mountStore(users)
+			at, _, err := r.mountStore(users, layers)
 			best = min(best, threadTime(t)-begun)
 			if got := names(at); !slices.Equal(got, s.Names) {
 				t.Errorf("%d names", len(got))

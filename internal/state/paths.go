@@ -30,6 +30,11 @@ func (p Paths) Changed(r *Record) string {
 	return filepath.Join(p.Container(r.Name), Changes, "upper")
 }
 
+// OwnStore keeps what the guest of a container has in a store of its own.
+func (p Paths) OwnStore(n container.Name) string {
+	return filepath.Join(p.Container(n), Changes, "store")
+}
+
 // Destroyed is what is remembered of a container of nixos-container that was
 // destroyed.
 func (p Paths) Destroyed(n container.Name) string {

@@ -25,6 +25,9 @@ let
           type = systemType {
             inherit name;
             inherit (config) specialArgs;
+            imports = lib.optional (!(builtins.elem config.nixInGuest [ null "none" ])) {
+              nix.enable = lib.mkOverride 890 true; # instead of guest.nix
+            };
             nixpkgs = if config.nixpkgs == null then pkgs.path else config.nixpkgs;
             prefix = [
               "services"

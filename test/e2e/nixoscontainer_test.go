@@ -464,7 +464,7 @@ func TestAdopt(t *testing.T) {
 			d.has(d.fails(3, "status", "web").err, "no such container")
 
 			r := d.run("adopt", "web", "--yes")
-			d.has(r.err, "web: adopted", "STORE_ACCESS=host")
+			d.has(r.err, "web: adopted", "NIX_IN_GUEST=daemon")
 			is(t, "a note on root", strings.Contains(r.err, "root in the guest is root on the host"), !c.mapped)
 			is(t, "owner", d.status("web").Owner, "file:"+d.path("etc/nixos-containers/web.conf"))
 			d.run("adopt", "--all", "--yes") // what is adopted already stays so

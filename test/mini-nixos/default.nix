@@ -68,6 +68,31 @@ let
     [Install]
     WantedBy=multi-user.target
   '';
+  # A guest with a Nix of its own, and its daemon.
+  private = version: more: system {
+    inherit version;
+    tools = [ nix ];
+    units = common version // more // {
+      "nix-daemon.socket" = ''
+        [Unit]
+        ConditionPathIsReadWrite=/nix/var/nix/daemon-socket
+        [Socket]
+        ListenStream=/nix/var/nix/daemon-socket/socket
+        [Install]
+        WantedBy=sockets.target
+      '';
+      "nix-daemon.service" = ''
+        [Unit]
+        RequiresMountsFor=/nix/store
+        [Service]
+        ExecStart=${nix}/bin/nix-daemon
+        KillMode=process
+      '';
+    };
+    etc."nix/nix.conf" = "build-users-group = nixbld\nsandbox = true\nbuild-hook = ${nix}/libexec/nix/build-remote\nsubstituters =\nexperimental-features = nix-command flakes\n";
+  };
+  # A Nix for hosts that have none, and for guests.
+  nix = import ./base.nix { debs = nixDebs; name = "debian-nix"; };
   # Some are files, as patches and configuration are.
   package = n:
     let name = "package-${toString n}"; in
@@ -75,8 +100,7 @@ let
 in
 {
   inherit base;
-  # A Nix for hosts that have none.
-  nix = import ./base.nix { debs = nixDebs; name = "debian-nix"; };
+  inherit nix;
   one = system { version = "1"; units = common "1"; };
   two = system {
     version = "2";
@@ -86,6 +110,9 @@ in
   failing = system { version = "3"; units = common "3" // { "broken.service" = broken; }; };
   stuck = system { version = "4"; units = { "endless.service" = endless; }; };
   crashing = system { version = "7"; units = common "7" // { "crash.service" = crash; }; };
+  private = private "9" { };
+  private2 = private "10" { };
+  privateFailing = private "11" { "broken.service" = broken; };
   large = system { version = "5"; packages = builtins.genList package 1000; };
   spare = system { version = "6"; };
   remnant = system { version = "8"; };

@@ -35,7 +35,7 @@ type Set struct {
 }
 
 // names are those of default.nix that are built.
-var names = [...]string{"one", "two", "failing", "stuck", "crashing", "large", "spare", "remnant", "secret", "nix", "base"}
+var names = [...]string{"one", "two", "failing", "stuck", "crashing", "large", "private", "private2", "privateFailing", "spare", "remnant", "secret", "nix", "base"}
 
 // Unkept and Unkept2 are not saved from garbage collection: a test that has one
 // for itself may collect it.

@@ -8,6 +8,7 @@
 , units ? { }                    # name -> text; wanted by multi-user.target if it has an [Install] section
 , etc ? { }                      # path below /etc -> text
 , packages ? [ ]                 # store paths that the system refers to
+, tools ? [ ]                    # store paths whose programs nix* are in its path
 }:
 let
   inherit (builtins) attrNames match;
@@ -58,16 +59,21 @@ let
     sources = map (p: write "etc-${builtins.replaceStrings [ "/" ] [ "-" ] p}" "444" files.${p}) (attrNames files);
     inherit systemUnits;
   } ''
-    mkdir -p $out/etc/systemd $out/etc/dbus-1; cd $out/etc
+    mkdir -p $out/etc/systemd $out/etc/dbus-1 $out/etc/tmpfiles.d; cd $out/etc
     ln -s $systemUnits systemd/system
     ln -s $base/share/dbus-1/system.conf dbus-1/system.conf
-    ln -s $base/lib/tmpfiles.d tmpfiles.d
+    ln -s $base/lib/tmpfiles.d/* tmpfiles.d # not the directory: without a sandbox, files would go to the base
     set -- $sources
     for p in $paths; do mkdir -p $(dirname $p); ln -s $1 $p; shift; done
   '';
+  sw = if tools == [ ] then base else build "sw" { inherit tools; } ''
+    mkdir -p $out/bin; cd $out/bin
+    ln -s $base/bin/* .
+    for t in $tools; do ln -sf $t/bin/nix* .; done
+  '';
 in
 build "nixos-system-${name}-${version}" {
-  inherit version packages;
+  inherit version packages sw;
   etcTree = etcTree;
   scripts = builtins.path { path = ./scripts; name = "scripts"; };
 } ''
@@ -78,7 +84,7 @@ build "nixos-system-${name}-${version}" {
   done
   ln -s init $out/prepare-root
   ln -s $etcTree/etc $out/etc
-  ln -s $base $out/sw
+  ln -s $sw $out/sw
   ln -s $base $out/systemd
   printf %s "$version" > $out/nixos-version
   printf %s ${system} > $out/system

@@ -371,7 +371,7 @@ func TestHost(t *testing.T) {
 // TestGuest looks at the system of a guest.
 func TestGuest(t *testing.T) {
 	t.Parallel()
-	var got struct{ Berths, Nspawns, Resolved, Own map[string]any }
+	var got struct{ Berths, Nspawns, Resolved, Own, Nix map[string]any }
 	evaluate(t, `let
 	  seen = c: { inherit (c.boot) isContainer; console = c.console.enable; nix = c.nix.enable; wait = c.systemd.network.wait-online.enable; resolver = c.networking.useHostResolvConf;
 	    dhcp = c.networking.useDHCP; timeout = lib.hasInfix "DefaultDeviceTimeoutSec=1s" c.systemd.extraConfig; remounts = c.system.activationScripts.specialfs == "mount";
@@ -381,6 +381,7 @@ func TestGuest(t *testing.T) {
 	  berths = berths { };
 	  nspawns = seen (host { virtualisation.nspawn = { imports = [ { nix.enable = true; } ]; containers.c.config = { }; }; }).virtualisation.nspawn.containers.c.config;
 	  resolved = berths { services.resolved.enable = true; };
+	  nix = seen (host { services.berth.containers.c = { config = { }; nixInGuest = "own"; }; }).services.berth.containers.c.config;
 	  own = berths { nix.enable = true; networking.useDHCP = true; networking.hostName = "other"; };
 	}`, &got)
 	want := map[string]any{"isContainer": true, "console": true, "nix": false, "wait": false, "resolver": true, "dhcp": false, "timeout": true, "remounts": false, "name": "c", "root": nil}
@@ -391,6 +392,7 @@ func TestGuest(t *testing.T) {
 		"of services.berth":        {got.Berths, nil},
 		"of virtualisation.nspawn": {got.Nspawns, map[string]any{"root": "", "nix": true}},
 		"with systemd-resolved":    {got.Resolved, map[string]any{"resolver": false}},
+		"with a Nix":               {got.Nix, map[string]any{"nix": true}},
 		"that says otherwise":      {got.Own, map[string]any{"nix": true, "dhcp": true, "name": "other"}},
 	} {
 		w := maps.Clone(want)

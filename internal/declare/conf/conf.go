@@ -31,14 +31,17 @@ const (
 	CopyResolvConf   = "COPY_RESOLV_CONF"
 )
 
-// StoreAccess is a key of berth's alone, which the others take for a variable
-// of no meaning: closure or host.
-const StoreAccess = "STORE_ACCESS"
+// StoreAccess and NixInGuest are keys of berth's alone, which the others take for
+// variables of no meaning: closure or host, and none, daemon or own.
+const (
+	StoreAccess = "STORE_ACCESS"
+	NixInGuest  = "NIX_IN_GUEST"
+)
 
 // Known are all of these.
 func Known() []string {
 	return []string{SystemPath, Flake, PrivateNetwork, PrivateUsers, HostBridge, HostPort, HostAddress, LocalAddress, HostAddress6, LocalAddress6,
-		LocalMACAddress, NetworkNamespace, Interfaces, Macvlans, AutoStart, ExtraFlags, CopyResolvConf, StoreAccess}
+		LocalMACAddress, NetworkNamespace, Interfaces, Macvlans, AutoStart, ExtraFlags, CopyResolvConf, StoreAccess, NixInGuest}
 }
 
 // Assignment is one key with its value, as systemd understands it.
