@@ -35,8 +35,8 @@ expect "$(fetch)" "Edited on the host"
 
 step "Root in the guest is not root on this machine"
 run berth exec web -- id
-run berth exec web -- sleep 1000 &
-until pid=$(pgrep -nx sleep) && [ "$(stat -c %u "/proc/$pid" 2>/dev/null)" -gt 65535 ]; do sleep 0.1; done
+run berth exec web -- sleep 1234 &
+until pid=$(pgrep -nxf "sleep 1234") && [ "$(stat -c %u "/proc/$pid" 2>/dev/null)" -gt 65535 ]; do sleep 0.1; done
 echo "its processes belong to user $(stat -c %u "/proc/$pid") here"
 kill -TERM "$pid"; wait || true
 run berth exec db -- touch /var/lib/db/written-by-guest-root
