@@ -36,6 +36,7 @@ func TestUpdates(t *testing.T) {
 			if source == "cache" {
 				s.run("nix", "gc")
 				is(t, "what is left of the store", s.out("nix", "ls", "--json"), "[]")
+				must(t, os.Remove(filepath.Join(s.root, "etc/berth/berth.yaml")))
 			}
 		})
 	}
@@ -65,7 +66,6 @@ type updateSource struct {
 	*berth
 	kind  string
 	built map[string]string // store paths by the versions of their modules
-	key   string            // of the cache
 }
 
 // newUpdateSource builds the systems that all sources lead to.
@@ -82,7 +82,8 @@ func newUpdateSource(t testing.TB, kind string) *updateSource {
 	paths := strings.Fields(s.nix(nixpkgs, "nix-store", args...))
 	s.built["one"], s.built["two"], s.built["bad"] = paths[0], paths[1], paths[2]
 	if kind == "cache" {
-		s.key = s.fillCache(nixpkgs, paths...)
+		must(t, os.MkdirAll(filepath.Join(s.root, "etc/berth"), 0o755))
+		must(t, os.WriteFile(filepath.Join(s.root, "etc/berth/berth.yaml"), []byte("nix: { trustedPublicKeys: ['"+s.fillCache(nixpkgs, paths...)+"'] }\n"), 0o600))
 	}
 	return s
 }
@@ -116,8 +117,7 @@ func (s *updateSource) keys(name, version string) string {
 	case "config":
 		return "config: 'imports = [ ./" + version + ".nix ];', nixpkgs: ./nixpkgs"
 	case "cache":
-		s.run("nix", "pull", "file://"+s.work+"/cache", s.built[version], "--trusted-public-key", s.key)
-		return "system: " + s.built[version]
+		return "system: cache+file://" + s.work + "/cache/" + filepath.Base(s.built[version])
 	}
 	link := filepath.Join(s.work, name)
 	must(s, os.RemoveAll(link))
