@@ -183,8 +183,8 @@ func (l *log) message(m message) {
 		}
 		return
 	}
-	const levelError = 0
-	if m.Level == levelError && !strings.HasPrefix(m.Msg, "trace: ") && len(l.errors) < maxErrors {
+	const levelError = 0 // of warnings too, in some versions
+	if m.Level == levelError && !strings.HasPrefix(m.Msg, "trace: ") && !strings.HasPrefix(plain.Text(m.Msg), "warning: ") && len(l.errors) < maxErrors {
 		l.errors = append(l.errors, m.Msg)
 	}
 }

@@ -71,6 +71,8 @@ func TestNewerFailures(t *testing.T) {
 	t.Parallel()
 	const drv = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-web-1.0.drv"
 	for said, want := range map[string]string{
+		`@nix {"action":"msg","level":0,"msg":"warning: the group 'nixbld' specified in 'build-users-group' does not exist"}` + "\n" +
+			`@nix {"action":"msg","level":0,"msg":"\u001b[31;1merror:\u001b[0m could not find a flake.nix file","raw_msg":"could not find a flake.nix file"}`: "could not find a flake.nix file",
 		`@nix {"action":"start","id":1,"type":105,"fields":["` + drv + `","",1,1],"text":""}` + "\n" +
 			`@nix {"action":"result","id":1,"type":101,"fields":["no such file"]}` + "\n" +
 			`@nix {"action":"msg","level":0,"msg":"\u001b[31;1merror:\u001b[0m Cannot build '` + drv + `'.\n       Reason: builder failed with exit code 1.\n       Output paths:\n         /nix/store/x"}`: "the builder of web-1.0 failed with exit code 1, and said last:\n    no such file",
