@@ -11,7 +11,7 @@ import (
 // its own in this list, and never one of its own level or of a later one.
 var levels = [][]string{
 	{"container", "internal/plain"},
-	{"internal/boot", "internal/nix", "internal/declare/conf"},
+	{"internal/boot", "internal/nix", "internal/declare/conf", "internal/network/dump"},
 	{"internal/state", "internal/host", "internal/process", "internal/namespace", "internal/enrol", "internal/cgroup", "internal/unit", "internal/network/link", "internal/network/firewall", "internal/network/survey",
 		"internal/network/dns", "internal/network/dhcp", "internal/network/loopback", "internal/network/hosts", "internal/network/networktest", "internal/nix/nar"},
 	{"internal/sysctl", "internal/preinit", "internal/sieve", "internal/network/serving"},
@@ -35,7 +35,8 @@ var only = map[string][]string{
 	"internal/plain":            {},
 	"internal/process":          {},
 	"internal/network/firewall": {},
-	"internal/network/link":     {},
+	"internal/network/link":     {"internal/network/dump"},
+	"internal/network/dump":     {},
 	"internal/network/dns":      {},
 	"internal/network/dhcp":     {},
 	"internal/network/loopback": {},
@@ -43,7 +44,7 @@ var only = map[string][]string{
 	"internal/preinit":          {"internal/enrol", "internal/namespace"},
 	"internal/enrol":            {},
 	"internal/sieve":            {"internal/namespace", "internal/process", "internal/state"},
-	"internal/network/survey":   {},
+	"internal/network/survey":   {"internal/network/dump"},
 	"internal/network/ingress":  {"container", "internal/cgroup", "internal/network", "internal/network/serving", "internal/state"},
 	"internal/network/serving":  {"container", "internal/cgroup", "internal/process", "internal/state"},
 	"internal/namespace":        {},

@@ -131,7 +131,7 @@ EXTRA_NSPAWN_FLAGS="-U --ephemeral --drop-capability=CAP_NET_RAW,CAP_SYS_CHROOT 
 	d.says(0, "", "run", "wasabi", "--", "touch", "/root/forgotten")
 	d.says(0, "", "restart", "wasabi")
 	d.says(1, "", "run", "wasabi", "--", "test", "-e", "/root/forgotten")
-	is(t, "logs", d.read(filepath.Join(data, "log")), "started\nstarted\n")
+	d.until("both starts are in the log", func() bool { return d.read(filepath.Join(data, "log")) == "started\nstarted\n" })
 	d.says(0, "", "stop", "wasabi")
 	d.says(0, "", "destroy", "wasabi")
 	is(t, "what a destroy leaves", strings.Join(entries(t, data), " "), "alice log")

@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/network/dump"
 )
 
 // State is what Restore gives back to an interface that was in another
@@ -28,7 +30,7 @@ func (n *Namespace) Look(name string) (State, error) {
 		return State{}, err
 	}
 	s := State{Up: l.Attrs().Flags&net.FlagUp != 0, MAC: hardware(l), Type: l.Type()}
-	all, err := n.handle.AddrList(l, netlink.FAMILY_ALL)
+	all, err := dump.Whole(func() ([]netlink.Addr, error) { return n.handle.AddrList(l, netlink.FAMILY_ALL) })
 	if err != nil {
 		return State{}, fmt.Errorf("read the addresses of %s: %w", name, err)
 	}
@@ -79,7 +81,7 @@ func (n *Namespace) Restore(name string, s State) error {
 // Find is the name of the interface that s is the state of, however it is
 // called now; "" where there is none. One without a hardware address is not found.
 func (n *Namespace) Find(s State) (string, error) {
-	all, err := n.handle.LinkList()
+	all, err := dump.Whole(n.handle.LinkList)
 	if err != nil {
 		return "", fmt.Errorf("list interfaces: %w", err)
 	}

@@ -1,12 +1,13 @@
 package survey
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/network/dump"
 )
 
 // Range is a range of addresses that the machine has or knows a way to.
@@ -37,7 +38,7 @@ func (m *Machine) Ranges() ([]Range, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := retried(func() ([]netlink.Addr, error) { return m.handle.AddrList(nil, netlink.FAMILY_ALL) })
+	addresses, err := dump.Whole(func() ([]netlink.Addr, error) { return m.handle.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (m *Machine) Ranges() ([]Range, error) {
 			out = append(out, Range{p.Masked(), links[a.LinkIndex]})
 		}
 	}
-	routes, err := retried(func() ([]netlink.Route, error) {
+	routes, err := dump.Whole(func() ([]netlink.Route, error) {
 		return m.handle.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	})
 	if err != nil {
@@ -67,7 +68,7 @@ func (m *Machine) Addresses() (map[netip.Addr]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := retried(func() ([]netlink.Addr, error) { return m.handle.AddrList(nil, netlink.FAMILY_ALL) })
+	addresses, err := dump.Whole(func() ([]netlink.Addr, error) { return m.handle.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (m *Machine) Addresses() (map[netip.Addr]string, error) {
 }
 
 func (m *Machine) links() (map[int]string, error) {
-	list, err := retried(m.handle.LinkList)
+	list, err := dump.Whole(m.handle.LinkList)
 	if err != nil {
 		return nil, err
 	}
@@ -90,19 +91,6 @@ func (m *Machine) links() (map[int]string, error) {
 		out[l.Attrs().Index] = l.Attrs().Name
 	}
 	return out, nil
-}
-
-// retried asks again where the kernel says that things changed meanwhile.
-func retried[T any](ask func() ([]T, error)) ([]T, error) {
-	const tries = 10
-	list, err := ask()
-	for range tries {
-		if !errors.Is(err, netlink.ErrDumpInterrupted) && !errors.Is(err, unix.EINTR) {
-			break
-		}
-		list, err = ask()
-	}
-	return list, err
 }
 
 func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
