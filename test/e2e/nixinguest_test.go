@@ -183,14 +183,17 @@ func (g *generational) updatedByHost(ephemeral bool) {
 }
 
 // TestNixInGuestDaemon has guests use the host's Nix daemon: one that listens
-// where only this test's thread, and what it starts, finds it.
+// where only this test's thread, and what it starts, finds it; or where units keep
+// guests, on the nested machine.
 func TestNixInGuestDaemon(t *testing.T) {
 	t.Parallel()
-	runtime.LockOSThread()
 	sockets := filepath.Dir(container.DaemonSocket)
 	must(t, os.MkdirAll(sockets, 0o755))
-	must(t, unix.Unshare(unix.CLONE_NEWNS|unix.CLONE_FS))
-	must(t, errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""), unix.Mount("test", sockets, "tmpfs", 0, "mode=0755")))
+	if !underSystemd() {
+		runtime.LockOSThread()
+		must(t, unix.Unshare(unix.CLONE_NEWNS|unix.CLONE_FS))
+		must(t, errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""), unix.Mount("test", sockets, "tmpfs", 0, "mode=0755")))
+	}
 	b := newBerth(t)
 	s := b.systems()
 	create := []string{"create", "web", "--system-path", s.Systems["private"], "nixInGuest=daemon", "privateNetwork=true", "networks=[none]", "--start"}

@@ -44,7 +44,7 @@ func TestOwnStore(t *testing.T) {
 	if second == first {
 		t.Error("the system is the same")
 	}
-	l.awaitPage("localhost", 9000, "rebuilt inside")
+	l.awaitPage("127.0.0.1", 9000, "rebuilt inside")
 	is(t, "boot", l.in("nixos", "cat /proc/sys/kernel/random/boot_id"), boot)
 	if _, err := os.Lstat(second); err == nil {
 		t.Error("the host's store has what the guest has built")
@@ -52,7 +52,7 @@ func TestOwnStore(t *testing.T) {
 
 	l.run("restart", "nixos")
 	is(t, "system after a restart", l.in("nixos", "systemctl is-system-running --wait; readlink /run/booted-system /nix/var/nix/profiles/system-2-link"), "running\n"+second+"\n"+second)
-	l.awaitPage("localhost", 9000, "rebuilt inside")
+	l.awaitPage("127.0.0.1", 9000, "rebuilt inside")
 	l.in("nixos", "cp /srv/shared/from-host /srv/shared/from-guest; /etc/nixos/rebuild collect")
 	is(t, "what both share", l.read(filepath.Join(shared, "from-guest")), "hello\n")
 	is(t, "valid paths", l.in("nixos", "/etc/nixos/rebuild check; readlink /run/current-system"), "good\n"+second)

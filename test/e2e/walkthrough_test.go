@@ -51,11 +51,11 @@ func TestBook(t *testing.T) {
 	d.says(0, "up", "status", "book")
 	d.has(d.nix("run", "book", "--", "systemctl", "status", "httpd").out, "httpd.service", "Active: active (running)")
 	d.has(d.nix("run", "book", "--", "ls", "-l", "/var/www/book").out, "index.html")
-	d.awaitPage("localhost", 80, "first edition")
+	d.awaitPage("127.0.0.1", 80, "first edition")
 
 	d.file("book/index.html", "second edition\n")
 	d.file("book/more.html", "more\n")
-	is(t, "an edit on the host", d.page("localhost", 80), "second edition")
+	is(t, "an edit on the host", d.page("127.0.0.1", 80), "second edition")
 	d.says(0, "more", "run", "book", "--", "cat", "/var/www/book/more.html")
 	must(t, os.Remove(filepath.Join(book, "more.html")))
 	d.says(1, "", "run", "book", "--", "cat", "/var/www/book/more.html")
@@ -67,14 +67,14 @@ func TestBook(t *testing.T) {
 	d.run("start", "--autostart") // as the machine does it
 	d.says(0, "up", "status", "book")
 	d.says(1, "", "run", "book", "--", "test", "-e", "/var/lib/new")
-	d.awaitPage("localhost", 80, "second edition")
+	d.awaitPage("127.0.0.1", 80, "second edition")
 	if left, _ := filepath.Glob(d.path("var/lib/nixos-containers/*")); len(left) > 0 {
 		t.Errorf("an ephemeral container has left %q", left)
 	}
 
 	declare(`privateNetwork = true; forwardPorts = [ { hostPort = 80; } ];`)
 	d.has(d.run("up", "-y").err, "effect restart")
-	d.awaitPage("localhost", 80, "second edition")
+	d.awaitPage("127.0.0.1", 80, "second edition")
 	d.awaitPage("::1", 80, "second edition")
 	for _, try := range []string{"touch /var/www/book/new", "mount -o remount,bind,rw /var/www/book", "umount /var/www/book"} {
 		if r := d.try("exec", "book", "--", "sh", "-c", try); r.code == 0 {
@@ -111,8 +111,8 @@ AUTO_START=1
 EXTRA_NSPAWN_FLAGS="-U --ephemeral --drop-capability=CAP_NET_RAW,CAP_SYS_CHROOT --bind=`+data+`:/var/log/httpd"
 `), 0o644))
 	d.says(0, "", "start", "wasabi")
-	is(t, "low port, from the host", d.page("192.168.100.11", 80), "it works")
-	is(t, "forwarded", d.page("localhost", 8080)+" "+d.page("::1", 8080), "it works it works")
+	d.awaitPage("192.168.100.11", 80, "it works") // a low port
+	is(t, "forwarded", d.page("127.0.0.1", 8080)+" "+d.page("::1", 8080), "it works it works")
 	if d.status("wasabi").UIDBase == 0 {
 		t.Error("-U has no effect")
 	}
