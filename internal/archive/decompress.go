@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -29,6 +31,24 @@ const sniffLen = 6
 // as fast as the decoder in Go, which serves where xz is "". The result has
 // to be closed.
 func Decompress(ctx context.Context, r io.Reader, xz string) (io.ReadCloser, error) {
+	return decompress(ctx, r, xz, newZstd)
+}
+
+// Decompressor is for many streams, several at a time: it keeps memory for the
+// next one, and does not use more than one processor for each. The zero value
+// is good.
+type Decompressor struct {
+	XZ string // the program xz, an absolute path; "": the decoder in Go
+
+	zstd sync.Pool // *zstd.Decoder
+}
+
+// Open is Decompress.
+func (d *Decompressor) Open(ctx context.Context, r io.Reader) (io.ReadCloser, error) {
+	return decompress(ctx, r, d.XZ, d.newZstd)
+}
+
+func decompress(ctx context.Context, r io.Reader, xz string, newZstd func(io.Reader) (io.ReadCloser, error)) (io.ReadCloser, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	magic, err := br.Peek(sniffLen)
 	if err != nil && err != io.EOF {
@@ -88,6 +108,44 @@ func newZstd(r io.Reader) (io.ReadCloser, error) {
 		return nil, err
 	}
 	return d.IOReadCloser(), nil
+}
+
+func (d *Decompressor) newZstd(r io.Reader) (_ io.ReadCloser, err error) {
+	z, ok := d.zstd.Get().(*zstd.Decoder)
+	if ok {
+		err = z.Reset(r)
+	} else {
+		z, err = zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &pooled{z, &d.zstd}, nil
+}
+
+// pooled is a decoder that is used again after Close.
+type pooled struct {
+	z    *zstd.Decoder // nil: closed
+	pool *sync.Pool
+}
+
+func (p *pooled) Read(b []byte) (int, error) {
+	if p.z == nil {
+		return 0, os.ErrClosed
+	}
+	return p.z.Read(b)
+}
+
+// Close implements io.Closer.
+func (p *pooled) Close() error {
+	z := p.z
+	if z == nil {
+		return nil
+	}
+	p.z = nil
+	err := z.Reset(nil)
+	p.pool.Put(z)
+	return err
 }
 
 // decoder says of errors which decompressor found them.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
@@ -57,13 +58,42 @@ func xzProgram(t testing.TB) string {
 
 func decompressed(t testing.TB, data []byte, xz string) (string, error) {
 	t.Helper()
-	r, err := Decompress(t.Context(), bytes.NewReader(data), xz)
+	return readAll(t, data, func(r io.Reader) (io.ReadCloser, error) { return Decompress(t.Context(), r, xz) })
+}
+
+func readAll(t testing.TB, data []byte, open func(io.Reader) (io.ReadCloser, error)) (string, error) {
+	t.Helper()
+	r, err := open(bytes.NewReader(data))
 	if err != nil {
 		return "", err
 	}
 	b, err := io.ReadAll(r)
-	must(t, r.Close())
+	must(t, errors.Join(r.Close(), r.Close()))
 	return string(b), err
+}
+
+// A Decompressor is not the worse for what it has read before.
+func TestDecompressor(t *testing.T) {
+	t.Parallel()
+	d := &Decompressor{}
+	open := func(r io.Reader) (io.ReadCloser, error) { return d.Open(t.Context(), r) }
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for kind, compress := range compressors() {
+				data := compress(t, text)
+				for _, bad := range [][]byte{data[:len(data)/2], damaged(data)} {
+					if _, err := readAll(t, bad, open); err == nil {
+						t.Errorf("%s: damaged data has no error", kind)
+					}
+					if got, err := readAll(t, data, open); err != nil || got != text {
+						t.Errorf("%s: %d bytes, %v", kind, len(got), err)
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestDecompress(t *testing.T) {

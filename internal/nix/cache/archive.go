@@ -12,13 +12,13 @@ import (
 	"io/fs"
 
 	"github.com/berth-containers/berth/container"
-	"github.com/berth-containers/berth/internal/archive"
 	"github.com/berth-containers/berth/internal/nix"
 )
 
 // Archive gives the archive of a store path, not compressed. Its end is
-// io.EOF only where hashes and sizes are those of n; other errors match
-// ErrCorrupt where they are not.
+// io.EOF only where its hash and both sizes are those of n; other errors match
+// ErrCorrupt where they are not. The hash of the compressed file is not
+// looked at: signatures do not cover it, and the archive's decides.
 func (c *Cache) Archive(ctx context.Context, n nix.NarInfo) (io.ReadCloser, error) {
 	file, size, err := c.source.open(ctx, n.URL)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -29,12 +29,9 @@ func (c *Cache) Archive(ctx context.Context, n nix.NarInfo) (io.ReadCloser, erro
 	if n.FileSize > 0 && size >= 0 && size != n.FileSize {
 		return nil, c.damaged(n, errors.Join(wrongSize("the file", size, n.FileSize), file.Close()))
 	}
-	packed := &checked{r: file, what: "the file", hash: sha256.New(), want: n.FileHash, size: n.FileSize, most: mostPacked(n)}
+	packed := &checked{r: file, what: "the file", size: n.FileSize, most: mostPacked(n)}
 	if n.Compression == "none" {
-		packed.want, packed.size = "", 0 // the archive's own are checked
-	}
-	if packed.want == "" {
-		packed.hash = nil
+		packed.size = 0 // the archive's own is checked
 	}
 	plain, err := c.decompress(ctx, packed, n.Compression)
 	if err != nil {
@@ -58,7 +55,7 @@ func (c *Cache) decompress(ctx context.Context, r io.Reader, method string) (io.
 	case "none":
 		return io.NopCloser(r), nil
 	case "xz", "zstd", "gzip":
-		return archive.Decompress(ctx, r, c.xz)
+		return c.packed.Open(ctx, r)
 	case "bzip2":
 		return io.NopCloser(bzip2.NewReader(bufio.NewReader(r))), nil
 	default:
@@ -111,18 +108,22 @@ type checked struct {
 	r     io.Reader
 	what  string
 	hash  hash.Hash // nil where there is nothing to compare
-	want  string
-	size  int64 // 0: not promised
-	most  int64 // bytes
+	want  string    // with hash
+	size  int64     // 0: not promised
+	most  int64     // bytes
 	count int64
 	err   error // of the end
 }
+
+// mostAtOnce is how much is read before it is hashed: so little that it is
+// still in the processor's cache.
+const mostAtOnce = 128 << 10
 
 func (c *checked) Read(b []byte) (int, error) {
 	if c.err != nil {
 		return 0, c.err
 	}
-	n, err := c.r.Read(b)
+	n, err := c.r.Read(b[:min(len(b), mostAtOnce)])
 	c.count += int64(n)
 	if c.hash != nil {
 		c.hash.Write(b[:n])

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/archive"
 	"github.com/berth-containers/berth/internal/nix"
 )
 
@@ -30,7 +31,7 @@ type source interface {
 type Cache struct {
 	name   string // as messages have it
 	source source
-	xz     string // the program; "" for none
+	packed archive.Decompressor
 }
 
 // Options say how a Cache works. The zero value is good.
@@ -46,7 +47,7 @@ func Open(where string, opts Options) (*Cache, error) {
 		return nil, &container.Error{Err: err, Code: container.CodeUsage,
 			Hint: "write a URL such as https://cache.nixos.org, file:///srv/cache or s3://BUCKET?region=REGION, or the absolute path of a directory"}
 	}
-	return &Cache{name: name, source: src, xz: opts.XZ}, nil
+	return &Cache{name: name, source: src, packed: archive.Decompressor{XZ: opts.XZ}}, nil
 }
 
 func locate(where string) (source, string, error) {

@@ -34,18 +34,20 @@ type Tree interface {
 	Enter(name string) error
 	// Leave ends it.
 	Leave() error
-	// File is a regular file, whose content has size bytes. It need not be
-	// read to its end.
-	File(name string, executable bool, size int64, content io.Reader) error
+	// File is a regular file. Its content need not be read to its end.
+	File(name string, executable bool, content *Content) error
 	// Link is a symbolic link, whose target may be anything.
 	Link(name, target string) error
 }
 
+// BufferSize is how much of an archive is in memory at a time, in bytes.
+const BufferSize = 1 << 20
+
 // Parse reads one archive from r and tells t what is in it. It reads r to its
-// end, where nothing may follow. Errors match ErrFormat unless they are of r or
-// of t.
+// end, where nothing may follow. A bufio.Reader of BufferSize is used as it is.
+// Errors match ErrFormat unless they are of r or of t.
 func Parse(r io.Reader, t Tree) error {
-	p := &parser{r: bufio.NewReaderSize(r, 256<<10), t: t}
+	p := &parser{r: bufio.NewReaderSize(r, BufferSize), t: t}
 	if err := p.expect("nix-archive-1"); err != nil {
 		return err
 	}
@@ -123,12 +125,14 @@ func (p *parser) regular(name string) error {
 	if size > math.MaxInt64 {
 		return malformed("a file has %d bytes", size)
 	}
-	content := &content{r: p.r, left: int64(size)}
-	if err := p.t.File(name, executable, int64(size), content); err != nil {
+	content := &Content{r: p.r, left: int64(size)}
+	if err := p.t.File(name, executable, content); err != nil {
 		return err
 	}
-	if _, err := io.Copy(io.Discard, content); err != nil {
-		return err
+	for content.left > 0 {
+		if _, err := content.Next(); err != nil {
+			return err
+		}
 	}
 	return p.padding(size)
 }
@@ -253,20 +257,24 @@ func cut(err error) error {
 	return err
 }
 
-// content is that of one file. It ends too early only with an error.
-type content struct {
+// Content is that of one file.
+type Content struct {
 	r    *bufio.Reader
 	left int64
 }
 
-func (c *content) Read(b []byte) (int, error) {
-	if c.left == 0 {
-		return 0, io.EOF
+// Left is how many bytes are still to come.
+func (c *Content) Left() int64 { return c.left }
+
+// Next gives what comes next: all that is left, or BufferSize bytes where that
+// is more. They lie in the buffer, only until the next call. After the last
+// ones come none.
+func (c *Content) Next() ([]byte, error) {
+	b, err := c.r.Peek(int(min(c.left, BufferSize)))
+	if err != nil {
+		return nil, cut(err)
 	}
-	n, err := c.r.Read(b[:min(int64(len(b)), c.left)])
-	c.left -= int64(n)
-	if n > 0 {
-		return n, nil
-	}
-	return 0, cut(err)
+	c.left -= int64(len(b))
+	_, err = c.r.Discard(len(b))
+	return b, err
 }

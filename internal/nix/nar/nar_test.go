@@ -63,19 +63,24 @@ func (l *listing) Leave() error {
 	return nil
 }
 
-func (l *listing) File(name string, executable bool, size int64, content io.Reader) error {
+func (l *listing) File(name string, executable bool, content *Content) error {
+	size := content.Left()
 	if err := l.w.WriteHeader(&upstream.Header{Path: l.at(name), Type: upstream.TypeRegular, Executable: executable, Size: size}); err != nil {
 		return err
 	}
-	b, err := io.ReadAll(content)
-	if err != nil {
-		return err
+	var b []byte
+	for content.Left() > 0 {
+		part, err := content.Next()
+		if err != nil {
+			return err
+		}
+		b = append(b, part...)
 	}
 	fmt.Fprintf(&l.text, "file %q %v %q\n", name, executable, b)
 	if len(b) != int(size) {
 		return fmt.Errorf("%d bytes, not %d", len(b), size)
 	}
-	_, err = l.w.Write(b)
+	_, err := l.w.Write(b)
 	return err
 }
 

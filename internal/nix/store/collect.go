@@ -142,9 +142,6 @@ func (s *Store) clean() (removed []string, err error) {
 	}
 	for _, e := range entries {
 		path := filepath.Join(s.staging(), e.Name())
-		if path == s.stagedLinks() {
-			continue
-		}
 		if _, err := os.Lstat(path); err != nil {
 			continue // it was removed above
 		}
@@ -153,29 +150,18 @@ func (s *Store) clean() (removed []string, err error) {
 		}
 		removed = append(removed, path)
 	}
-	return removed, s.cleanLinks()
-}
-
-func (s *Store) cleanLinks() error {
-	left, err := os.ReadDir(s.stagedLinks())
-	if err != nil || len(left) == 0 {
-		return err
+	if len(removed) > 0 { // and with it the last use of some content
+		_, err = s.pruneLinks()
 	}
-	if err := state.RemoveTree(s.stagedLinks()); err != nil {
-		return err
-	}
-	return os.Mkdir(s.stagedLinks(), 0o755)
+	return removed, err
 }
 
 // Sweep removes what interrupted work left behind, never anything of work that
 // is still under way, and returns the paths.
 func (s *Store) Sweep() (removed []string, err error) {
 	entries, err := os.ReadDir(s.staging())
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) <= 1 {
-		left, err := os.ReadDir(s.stagedLinks())
-		if err != nil || len(left) == 0 {
-			return nil, nil // nothing there, as nearly always
-		}
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil, nil // nothing there, as nearly always
 	}
 	l, err := state.TryLock(s.lockFile())
 	if errors.Is(err, state.ErrLocked) {

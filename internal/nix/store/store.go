@@ -3,7 +3,7 @@
 //
 //	store/HASH-NAME      the trees: owned by root, read-only, of the year 1970
 //	db/HASH-NAME.json    what is known of each; a path without this is not there
-//	links/SHA256         each file's content once, under hard links
+//	links/SIZE-XXHASH    each file's content once, under hard links
 //	roots/NAME.json      what is to stay
 //	staging/             what comes and goes; belongs to who holds the lock
 //
@@ -40,7 +40,6 @@ func (s *Store) db() string                       { return filepath.Join(s.dir, 
 func (s *Store) links() string                    { return filepath.Join(s.dir, "links") }
 func (s *Store) roots() string                    { return filepath.Join(s.dir, "roots") }
 func (s *Store) staging() string                  { return filepath.Join(s.dir, "staging") }
-func (s *Store) stagedLinks() string              { return filepath.Join(s.staging(), "links") }
 func (s *Store) lockFile() string                 { return filepath.Join(s.dir, "lock") }
 func (s *Store) record(p nix.StorePath) string    { return filepath.Join(s.db(), p.Base()+".json") }
 func (s *Store) staged(p nix.StorePath) string    { return filepath.Join(s.staging(), p.Base()) }
@@ -150,7 +149,7 @@ func (s *Store) List() ([]nix.Info, error) {
 // lock waits for the right to change the store, and calls waiting first where
 // somebody else has it.
 func (s *Store) lock(ctx context.Context, waiting func()) (*state.Lock, error) {
-	for _, dir := range []string{s.trees(), s.db(), s.links(), s.roots(), s.stagedLinks()} {
+	for _, dir := range []string{s.trees(), s.db(), s.links(), s.roots(), s.staging()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nix-community/go-nix/pkg/wire"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/nix"
@@ -136,7 +138,7 @@ func sameFile(t *testing.T, a, b string) bool {
 func TestLarge(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	big := strings.Repeat("0123456789abcdef", chunk/16*2+1)
+	big := strings.Repeat("0123456789abcdef", nar.BufferSize/16*2+1)
 	archive := words("(", "type", "regular", "executable", "", "contents", big, ")")
 	for _, name := range []string{"a", "b"} {
 		w, err := s.Begin(t.Context(), nil)
@@ -153,6 +155,76 @@ func TestLarge(t *testing.T) {
 	if !sameFile(t, s.Dir(storePath("a")), s.Dir(storePath("b"))) {
 		t.Error("content is there twice")
 	}
+}
+
+// What is found under the key of some content is that, or is not shared.
+func TestSpoiled(t *testing.T) {
+	t.Parallel()
+	big := strings.Repeat("x", nar.BufferSize+1)
+	old := func(key string) error { return os.Chtimes(key, time.Unix(mtime, 0), time.Unix(mtime, 0)) }
+	for _, want := range []string{"same", big} {
+		for name, spoil := range map[string]func(key string) error{
+			"shorter": func(key string) error { return errors.Join(os.Truncate(key, 3), old(key)) },
+			"other content": func(key string) error {
+				return errors.Join(os.WriteFile(key, []byte(strings.Repeat("y", len(want))), 0o600), old(key))
+			},
+			"other mode":  func(key string) error { return os.Chmod(key, 0o644) },
+			"a link":      func(key string) error { return errors.Join(os.Remove(key), os.Symlink("/etc/passwd", key)) },
+			"a directory": func(key string) error { return errors.Join(os.Remove(key), os.Mkdir(key, 0o755)) },
+		} {
+			s := newStore(t)
+			archive := words("(", "type", "regular", "contents", want, ")")
+			one := func(p string) {
+				t.Helper()
+				w, err := s.Begin(t.Context(), nil)
+				must(t, err)
+				must(t, w.Add(infoOf(p), bytes.NewReader(archive)))
+				must(t, w.Finish())
+				if b, err := os.ReadFile(s.Dir(storePath(p))); err != nil || string(b) != want {
+					t.Errorf("%s: %s has %d bytes: %v", name, p, len(b), err)
+				}
+			}
+			one("a")
+			keys, err := filepath.Glob(filepath.Join(s.links(), "*"))
+			must(t, err)
+			if len(keys) != 1 {
+				t.Fatalf("%q", keys)
+			}
+			// Another file, so that the one in a stays what it is.
+			b, err := os.ReadFile(keys[0])
+			must(t, errors.Join(err, os.Remove(keys[0]), os.WriteFile(keys[0], b, 0o444), old(keys[0])))
+			must(t, spoil(keys[0]))
+			one("b")
+			if name == "a directory" {
+				continue // nothing takes its place
+			}
+			one("c")
+			if !sameFile(t, s.Dir(storePath("b")), s.Dir(storePath("c"))) {
+				t.Errorf("%s: content is shared no more", name)
+			}
+			tidy(t, s)
+		}
+	}
+}
+
+// Several who bring the same at a time share it.
+func TestAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	w, err := s.Begin(t.Context(), nil)
+	must(t, err)
+	var group errgroup.Group
+	for _, name := range []string{"a", "b", "c", "d"} {
+		archive := words("(", "type", "regular", "contents", strings.Repeat("x", nar.BufferSize*4), ")")
+		group.Go(func() error { return w.Add(infoOf(name), bytes.NewReader(archive)) })
+	}
+	must(t, errors.Join(group.Wait(), w.Finish()))
+	for _, name := range []string{"b", "c", "d"} {
+		if !sameFile(t, s.Dir(storePath("a")), s.Dir(storePath(name))) {
+			t.Errorf("%s is there twice", name)
+		}
+	}
+	tidy(t, s)
 }
 
 // A path is in sight only with all that it refers to.
@@ -207,10 +279,17 @@ func tidy(t *testing.T, s *Store) {
 	}
 	left, err := filepath.Glob(filepath.Join(s.staging(), "*"))
 	must(t, err)
-	fresh, err := os.ReadDir(s.stagedLinks())
+	if len(left) != 0 {
+		t.Errorf("left over: %q", left)
+	}
+	links, err := os.ReadDir(s.links())
 	must(t, err)
-	if len(left) != 1 || len(fresh) != 0 {
-		t.Errorf("left over: %q, %d links", left, len(fresh))
+	for _, l := range links {
+		st, err := os.Stat(filepath.Join(s.links(), l.Name()))
+		must(t, err)
+		if st.Sys().(*syscall.Stat_t).Nlink == 1 {
+			t.Errorf("nothing has the content %s", l.Name())
+		}
 	}
 }
 
@@ -282,8 +361,9 @@ func TestClean(t *testing.T) {
 		"before the record was written": func(s *Store, p nix.StorePath) error {
 			return errors.Join(os.Remove(s.record(p)), os.Rename(s.Dir(p), s.staged(p)), os.WriteFile(filepath.Join(s.staging(), ".tmp-1"), nil, 0o600))
 		},
-		"before links came into sight": func(s *Store, p nix.StorePath) error {
-			return errors.Join(os.Rename(s.record(p), s.newRecord(p)), os.Link(filepath.Join(s.Dir(p), "g"), filepath.Join(s.stagedLinks(), strings.Repeat("0", 64))))
+		"by a berth that had links in the staging directory": func(s *Store, p nix.StorePath) error {
+			links := filepath.Join(s.staging(), "links")
+			return errors.Join(os.Rename(s.record(p), s.newRecord(p)), os.Mkdir(links, 0o755), os.Link(filepath.Join(s.Dir(p), "g"), filepath.Join(links, strings.Repeat("0", 64))))
 		},
 	} {
 		s := newStore(t)

@@ -1,17 +1,17 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
+	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/nix"
+	"github.com/berth-containers/berth/internal/nix/nar"
 )
 
 // What every file in a store is like.
@@ -22,21 +22,15 @@ const (
 	mtime          = 1 // seconds since 1970
 )
 
-// chunk is how much of a file is in memory at a time. A file that fits is not
-// even written where the store has its content.
-const chunk = 1 << 20
-
 // tree unpacks one store path into the staging directory. It works on open
 // directories that it has made itself, one name at a time, and follows no
 // link. It is a nar.Tree.
 type tree struct {
-	name    string // of the topmost entry
-	top     *os.File
-	dirs    []*os.File // those that were entered
-	names   []string   // theirs
-	links   linkDirs
-	buf     []byte
-	brought []string // links that it made
+	name  string // of the topmost entry
+	top   *os.File
+	dirs  []*os.File // those that were entered
+	names []string   // theirs
+	links links
 }
 
 func (s *Store) newTree(p nix.StorePath) (*tree, error) {
@@ -48,7 +42,7 @@ func (s *Store) newTree(p nix.StorePath) (*tree, error) {
 	if err != nil {
 		return nil, errors.Join(err, top.Close())
 	}
-	return &tree{name: p.Base(), top: top, links: l, buf: make([]byte, chunk)}, nil
+	return &tree{name: p.Base(), top: top, links: l}, nil
 }
 
 func (t *tree) close() error {
@@ -77,7 +71,7 @@ func (t *tree) Enter(name string) error {
 	if err != nil {
 		return err
 	}
-	t.dirs, t.names = append(t.dirs, fd), append(t.names, name)
+	t.dirs, t.names = append(t.dirs, os.NewFile(uintptr(fd), name)), append(t.names, name)
 	return nil
 }
 
@@ -104,71 +98,85 @@ func (t *tree) Link(name, target string) error {
 }
 
 // File implements nar.Tree.
-func (t *tree) File(name string, executable bool, size int64, content io.Reader) error {
-	dir, name := t.place(name)
-	mode := uint32(modeFile)
+func (t *tree) File(name string, executable bool, content *nar.Content) error {
+	f := entry{mode: modeFile}
+	f.dir, f.name = t.place(name)
 	if executable {
-		mode = modeExecutable
+		f.mode = modeExecutable
 	}
-	if size > int64(len(t.buf)) {
-		return t.large(dir, name, mode, content)
+	if content.Left() > nar.BufferSize {
+		return t.large(f, content)
 	}
-	b := t.buf[:size]
-	if _, err := io.ReadFull(content, b); err != nil {
-		return err
-	}
-	sum := sha256.Sum256(b)
-	key := linkKey(sum[:], mode)
-	if size > 0 && t.links.adopt(key, dir, name) {
-		return nil
-	}
-	f, err := openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	b, err := content.Next()
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
-	if err = finish(f, dir, name, mode, err); err != nil || size == 0 {
+	size := int64(len(b))
+	key := contentKey(size, xxhash.Sum64(b), f.mode)
+	if size > 0 && t.links.adopt(key, f, size, bytes.NewReader(b)) {
+		return nil
+	}
+	fd, err := f.create()
+	if err != nil {
 		return err
 	}
-	t.offer(key, dir, name)
-	return nil
+	if err := f.finish(fd, writeAll(fd, b)); err != nil || size == 0 {
+		return err
+	}
+	return t.links.share(key, f, size)
 }
 
 // large unpacks a file in pieces, and shares its content afterwards.
-func (t *tree) large(dir int, name string, mode uint32, content io.Reader) error {
-	f, err := openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+func (t *tree) large(f entry, content *nar.Content) error {
+	fd, err := f.create()
 	if err != nil {
 		return err
 	}
-	h := sha256.New()
-	_, err = io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, h)}, content, t.buf)
-	if err = finish(f, dir, name, mode, err); err != nil {
+	size, hash := content.Left(), xxhash.New()
+	for content.Left() > 0 && err == nil {
+		var b []byte
+		if b, err = content.Next(); err == nil {
+			hash.Write(b)
+			err = writeAll(fd, b)
+		}
+	}
+	if err := f.finish(fd, err); err != nil {
 		return err
 	}
-	key := linkKey(h.Sum(nil), mode)
-	spare := name + ".berth" // no entry can have it: it is removed before the next one comes
-	if !t.links.adopt(key, dir, spare) {
-		t.offer(key, dir, name)
-		return nil
-	}
-	return failed("rename", name, unix.Renameat(dir, spare, dir, name))
+	return t.links.share(contentKey(size, hash.Sum64(), f.mode), f, size)
 }
 
-func (t *tree) offer(key string, dir int, name string) {
-	if t.links.offer(key, dir, name) {
-		t.brought = append(t.brought, key)
-	}
+// entry is a file that is unpacked: in an open directory, under a name there.
+type entry struct {
+	dir  int
+	name string
+	mode uint32
 }
 
-// finish gives a file that was written its mode and time.
-func finish(f *os.File, dir int, name string, mode uint32, err error) error {
+func (e entry) create() (int, error) {
+	return openat(e.dir, e.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+}
+
+// finish closes a file that was written, and gives it its mode and time.
+func (e entry) finish(fd int, err error) error {
 	if err == nil {
-		err = unix.Fchmod(int(f.Fd()), mode)
+		err = unix.Fchmod(fd, e.mode)
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return failed("write", name, err)
+	if err = errors.Join(err, unix.Close(fd)); err != nil {
+		return failed("write", e.name, err)
 	}
-	return stamp(dir, name)
+	return stamp(e.dir, e.name)
+}
+
+func writeAll(fd int, b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Write(fd, b)
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		b = b[max(0, n):]
+	}
+	return nil
 }
 
 // stamp gives a file its time.
@@ -177,16 +185,13 @@ func stamp(dir int, name string) error {
 	return failed("utimensat", name, unix.UtimesNanoAt(dir, name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW))
 }
 
-func openat(dir int, name string, flags int, mode uint32) (*os.File, error) {
+func openat(dir int, name string, flags int, mode uint32) (int, error) {
 	for {
 		fd, err := unix.Openat(dir, name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil {
-			return nil, failed("open", name, err)
-		}
-		return os.NewFile(uintptr(fd), name), nil
+		return fd, failed("open", name, err)
 	}
 }
 
@@ -206,14 +211,4 @@ func failed(op, name string, err error) error {
 
 func noRoom(err error) error {
 	return &container.Error{Err: err, Hint: "make room, for instance with berth nix gc and berth image prune, and pull again: what is there already is not fetched again"}
-}
-
-// linkKey names content: its SHA-256, and an x where the file is executable,
-// which hard links share.
-func linkKey(sum []byte, mode uint32) string {
-	key := hex.EncodeToString(sum)
-	if mode == modeExecutable {
-		key += "x"
-	}
-	return key
 }

@@ -1,13 +1,12 @@
 package store
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -29,14 +28,10 @@ type Writer struct {
 	done chan struct{} // the goroutine that commits has ended
 
 	mu      sync.Mutex
-	waiting map[nix.StorePath]*arrival // unpacked and verified, not in sight
+	waiting map[nix.StorePath]nix.Info // unpacked and verified, not in sight
 	err     error                      // of committing; nothing is committed after one
-}
 
-// arrival is a path that was unpacked.
-type arrival struct {
-	info  nix.Info
-	links []string // that it brought, in stagedLinks
+	buffers sync.Pool // *bufio.Reader, for archives
 }
 
 // Begin waits for the right to add paths, and calls waiting first where
@@ -49,7 +44,8 @@ func (s *Store) Begin(ctx context.Context, waiting func()) (*Writer, error) {
 	if _, err := s.clean(); err != nil {
 		return nil, errors.Join(err, l.Unlock())
 	}
-	w := &Writer{s: s, lock: l, wake: make(chan struct{}, 1), done: make(chan struct{}), waiting: map[nix.StorePath]*arrival{}}
+	w := &Writer{s: s, lock: l, wake: make(chan struct{}, 1), done: make(chan struct{}), waiting: map[nix.StorePath]nix.Info{}}
+	w.buffers.New = func() any { return bufio.NewReaderSize(nil, nar.BufferSize) }
 	go w.commitAll()
 	return w, nil
 }
@@ -60,15 +56,14 @@ func (w *Writer) Add(info nix.Info, archive io.Reader) error {
 	if err := w.failure(); err != nil {
 		return err
 	}
-	a := &arrival{info: info}
-	if err := w.unpack(a, archive); err != nil {
+	if err := w.unpack(info.Path, archive); err != nil {
 		return fmt.Errorf("%s: %w", info.Path, err)
 	}
 	if err := state.WriteRuntimeJSON(w.s.newRecord(info.Path), info); err != nil {
 		return err
 	}
 	w.mu.Lock()
-	w.waiting[info.Path] = a
+	w.waiting[info.Path] = info
 	w.mu.Unlock()
 	select {
 	case w.wake <- struct{}{}:
@@ -77,15 +72,16 @@ func (w *Writer) Add(info nix.Info, archive io.Reader) error {
 	return nil
 }
 
-func (w *Writer) unpack(a *arrival, archive io.Reader) (err error) {
-	t, err := w.s.newTree(a.info.Path)
+func (w *Writer) unpack(p nix.StorePath, archive io.Reader) (err error) {
+	t, err := w.s.newTree(p)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	err = nar.Parse(archive, t)
-	a.links = t.brought
-	return err
+	r := w.buffers.Get().(*bufio.Reader)
+	defer w.buffers.Put(r)
+	r.Reset(archive)
+	return nar.Parse(r, t)
 }
 
 func (w *Writer) failure() error {
@@ -111,41 +107,38 @@ func (w *Writer) commitAll() {
 
 // complete takes from what waits the paths that refer to nothing that is not
 // there or among them, in the order in which they may come into sight.
-func (w *Writer) complete() ([]*arrival, error) {
+func (w *Writer) complete() ([]nix.StorePath, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	infos := map[nix.StorePath]nix.Info{}
-	for p, a := range w.waiting {
-		infos[p] = a.info
-	}
-	order, err := nix.Order(infos)
+	order, err := nix.Order(w.waiting)
 	if err != nil {
 		return nil, err
 	}
-	var out []*arrival
+	var out []nix.StorePath
 	taken := map[nix.StorePath]bool{}
 	for _, p := range order {
 		lacks := func(r nix.StorePath) bool { return r != p && !taken[r] && !w.s.Has(r) }
-		if slices.ContainsFunc(infos[p].References, lacks) {
+		if slices.ContainsFunc(w.waiting[p].References, lacks) {
 			continue
 		}
 		taken[p] = true
-		out = append(out, w.waiting[p])
+		out = append(out, p)
+	}
+	for _, p := range out {
 		delete(w.waiting, p)
 	}
 	return out, nil
 }
 
 // commit brings paths into sight, all of them on the disk before.
-func (w *Writer) commit(batch []*arrival, err error) error {
+func (w *Writer) commit(batch []nix.StorePath, err error) error {
 	if err != nil || len(batch) == 0 {
 		return err
 	}
 	if err := syncAll(w.s.staging()); err != nil {
 		return err
 	}
-	for _, a := range batch {
-		p := a.info.Path
+	for _, p := range batch {
 		if err := state.RemoveTree(w.s.Dir(p)); err != nil { // without a record: nobody's
 			return err
 		}
@@ -156,26 +149,12 @@ func (w *Writer) commit(batch []*arrival, err error) error {
 	if err := state.SyncDir(w.s.trees()); err != nil {
 		return err
 	}
-	for _, a := range batch {
-		if err := w.publish(a.links); err != nil {
-			return err
-		}
-		if err := os.Rename(w.s.newRecord(a.info.Path), w.s.record(a.info.Path)); err != nil {
+	for _, p := range batch {
+		if err := os.Rename(w.s.newRecord(p), w.s.record(p)); err != nil {
 			return err
 		}
 	}
 	return state.SyncDir(w.s.db())
-}
-
-// publish lets later paths share content.
-func (w *Writer) publish(links []string) error {
-	for _, l := range links {
-		err := os.Rename(filepath.Join(w.s.stagedLinks(), l), filepath.Join(w.s.links(), l))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }
 
 // syncAll waits until everything written to the file system of dir is on the
