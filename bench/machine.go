@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/mountinfo"
 	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -169,19 +169,11 @@ func (l *lab) removeMachines(ctx context.Context) error {
 // unmount takes away all mounts at and below a directory; there may be none.
 func unmount(dir string) error {
 	for {
-		b, err := os.ReadFile("/proc/self/mountinfo")
-		if err != nil {
+		all, err := mountinfo.Below(dir)
+		if err != nil || len(all) == 0 {
 			return err
 		}
-		last := ""
-		for line := range strings.Lines(string(b)) {
-			if f := strings.Fields(line); f[4] == dir || strings.HasPrefix(f[4], dir+"/") {
-				last = f[4]
-			}
-		}
-		if last == "" {
-			return nil
-		}
+		last := all[len(all)-1]
 		if err := unix.Unmount(last, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("unmount %s: %w", last, err)
 		}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/berth-containers/berth/internal/mountinfo"
 )
 
 // hierarchy is one mounted tree of control groups.
@@ -48,23 +50,11 @@ func Mounted() (Hierarchies, error) {
 	return h, nil
 }
 
-// maxLine is the longest line of mountinfo: those of overlays have the paths
-// of all their layers.
-const maxLine = 1 << 20
-
-// unescape undoes the kernel's form of blanks and backslashes in paths: \040.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#", `\134`, `\`).Replace(s)
-}
-
 // parseMountinfo reads the form of proc_pid_mountinfo(5).
 func parseMountinfo(r io.Reader) (Hierarchies, error) {
 	var h Hierarchies
 	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, maxLine)
+	sc.Buffer(nil, mountinfo.MaxLine)
 	for {
 		if !sc.Scan() {
 			return h, sc.Err()
@@ -77,7 +67,7 @@ func parseMountinfo(r io.Reader) (Hierarchies, error) {
 		if !ok || len(front) < 5 || len(back) < 3 {
 			continue
 		}
-		t := hierarchy{mount: unescape(front[4]), root: unescape(front[3])}
+		t := hierarchy{mount: mountinfo.Unescape(front[4]), root: mountinfo.Unescape(front[3])}
 		switch back[0] {
 		case "cgroup2":
 			t.v2 = true

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/mountinfo"
 	"github.com/berth-containers/berth/internal/state"
 )
 
@@ -117,7 +118,7 @@ func (c Place) UsesNix() bool {
 
 // Removable is why the guest's root could not be removed now; nil if it could.
 func (c Place) Removable() error {
-	mounts, err := state.MountsBelow(c.Root)
+	mounts, err := mountinfo.Below(c.Root)
 	if err == nil && len(mounts) > 0 {
 		err = &container.Error{Subject: string(c.Name), Err: fmt.Errorf("something is mounted on %s", mounts[0]), Hint: "unmount it first: it may be of use to others"}
 	}
