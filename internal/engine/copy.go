@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
-	"github.com/berth-containers/berth/internal/plain"
 	"github.com/berth-containers/berth/internal/transfer"
 )
 
@@ -75,40 +73,8 @@ func (e *Engine) receive(ctx context.Context, p Place, name string, r *os.File, 
 // inside runs this program in a guest, as the guest's root: the kernel then
 // keeps every path where it belongs.
 func (e *Engine) inside(ctx context.Context, p Place, args []string, o transfer.Options, in, out *os.File) error {
-	self, err := guest.Self()
-	if err != nil {
-		return err
-	}
-	defer self.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
 	if o.KeepOwners {
 		args = append(args, "--archive")
 	}
-	c := guest.Command{File: self, Args: append([]string{"berth"}, args...), Dir: "/", Stdin: or(in, null), Stdout: or(out, null)}
-	code := 0
-	said, listenErr := listen(4096, func(w *os.File) {
-		c.Stderr = w
-		code, err = e.Exec(ctx, p.Container, c)
-	})
-	text := plain.Text(strings.TrimPrefix(string(said), "berth: "))
-	switch err = errors.Join(err, listenErr); {
-	case err != nil:
-		return err
-	case code != 0 && text != "":
-		return errors.New(text)
-	case code != 0:
-		return fmt.Errorf("the copy in the guest ended with %d", code)
-	}
-	return nil
-}
-
-func or(f, otherwise *os.File) *os.File {
-	if f == nil {
-		return otherwise
-	}
-	return f
+	return e.runSelf(ctx, p.Container, "the copy", guest.Command{Args: args, Stdin: in, Stdout: out})
 }

@@ -1,16 +1,19 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/guest"
+	"github.com/berth-containers/berth/internal/plain"
 	"github.com/berth-containers/berth/internal/supervise"
 	"github.com/berth-containers/berth/internal/unit"
 )
@@ -102,6 +105,39 @@ func listen(limit int64, f func(*os.File)) ([]byte, error) {
 	f(w)
 	err = errors.Join(w.Close(), r.SetReadDeadline(time.Now().Add(listenGrace)))
 	return <-heard, err
+}
+
+// runSelf runs this program in a guest, with c's arguments, way and files, of
+// which some may be missing. What it writes to its error stream is the error where
+// it fails; where it writes nothing, what says whose end it is.
+func (e *Engine) runSelf(ctx context.Context, n container.Name, what string, c guest.Command) error {
+	self, err := guest.Self()
+	if err != nil {
+		return err
+	}
+	defer self.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	c.File, c.Args, c.Dir = self, append([]string{"berth"}, c.Args...), "/"
+	c.Stdin, c.Stdout = cmp.Or(c.Stdin, null), cmp.Or(c.Stdout, null)
+	code := 0
+	said, listenErr := listen(4096, func(w *os.File) {
+		c.Stderr = w
+		code, err = e.Exec(ctx, n, c)
+	})
+	text := plain.Text(strings.TrimPrefix(strings.TrimSpace(string(said)), "berth: "))
+	switch err = errors.Join(err, listenErr); {
+	case err != nil:
+		return err
+	case code != 0 && text != "":
+		return errors.New(text)
+	case code != 0:
+		return fmt.Errorf("%s in the guest ended with %d", what, code)
+	}
+	return nil
 }
 
 // locate looks for the guest of a container.

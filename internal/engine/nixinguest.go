@@ -8,13 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/enrol"
 	"github.com/berth-containers/berth/internal/guest"
 	"github.com/berth-containers/berth/internal/launch"
-	"github.com/berth-containers/berth/internal/plain"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
@@ -108,25 +106,7 @@ func (e *Engine) enrol(ctx context.Context, t *state.Transition, p container.Sto
 		return err
 	}
 	defer registration.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	self, err := guest.Self()
-	if err != nil {
-		return err
-	}
-	defer self.Close()
-	var code int
-	said, listenErr := listen(4096, func(w *os.File) {
-		code, err = e.Exec(ctx, n, guest.Command{File: self, Args: []string{"berth", "enrol", string(p)}, Way: guest.Direct, Dir: "/",
-			Stdin: registration, Stdout: null, Stderr: w})
-	})
-	if err == nil && code != 0 {
-		err = errors.New(plain.Text(strings.TrimPrefix(strings.TrimSpace(string(said)), "berth: ")))
-	}
-	if err = errors.Join(err, listenErr); err != nil {
+	if err := e.runSelf(ctx, n, "the registration", guest.Command{Args: []string{"enrol", string(p)}, Way: guest.Direct, Stdin: registration}); err != nil {
 		return fmt.Errorf("tell the guest's Nix of %s: %w", p.Short(), err)
 	}
 	return nil
