@@ -44,7 +44,7 @@ func (e *Engine) Exec(ctx context.Context, n container.Name, c guest.Command) (i
 	defer g.Close()
 	g.KeepFilters(filepath.Join(e.Paths.Run(n), "filters"))
 	c.Way = e.way(c.Way)
-	if l, err := e.launched(n); err == nil && l != nil && l.Spec.NixInGuest == container.NixDaemon {
+	if e.usesDaemon(n) {
 		c.Env = append([]string{"NIX_REMOTE=daemon"}, c.Env...)
 	}
 	code, err := g.Exec(ctx, c)

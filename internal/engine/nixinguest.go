@@ -95,6 +95,16 @@ func nixNotes(s container.Spec) []string {
 	return []string{"nixInGuest: to the host's Nix daemon the guest's users are numbers without a name: it serves them unless its allowed-users says otherwise, and trusts none of them, not even root"}
 }
 
+// usesDaemon reports whether the running guest of a container was given the host's
+// Nix daemon. Most were not, which is found out without reading how they began.
+func (e *Engine) usesDaemon(n container.Name) bool {
+	if _, err := os.Lstat(launch.NixRoot(e.Paths, n)); err != nil {
+		return false
+	}
+	l, err := e.launched(n)
+	return err == nil && l != nil && l.Spec.NixInGuest == container.NixDaemon
+}
+
 // enrol has the own Nix of a running guest know a system that it sees.
 func (e *Engine) enrol(ctx context.Context, t *state.Transition, p container.StorePath) error {
 	n := t.Before.Name

@@ -69,8 +69,11 @@ func checkSources(s container.Spec) error {
 // sourceNotes tell what keeps a step's container from starting. The file may be
 // there by the time that it does.
 func sourceNotes(c container.Spec, s container.Step) []string {
+	if !s.Start && !s.Restart {
+		return nil
+	}
 	err := checkSources(c)
-	if err == nil || !s.Start && !s.Restart {
+	if err == nil {
 		return nil
 	}
 	return []string{fmt.Sprintf("as things are now it does not start: %v", err)}
