@@ -142,7 +142,7 @@ const haltSignal = unix.Signal(34 + 3)
 
 // release removes the cgroup with all that may be left in it.
 func (b *bare) release() error {
-	return errors.Join(b.group.Kill(10*time.Second), b.group.Remove(), b.notify.close(), b.process.close())
+	return errors.Join(b.group.Clear(10*time.Second), b.notify.close(), b.process.close())
 }
 
 // cycle starts the peer and stops it, and gives the times of both.

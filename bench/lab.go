@@ -108,7 +108,7 @@ func (l *lab) reset(ctx context.Context) error {
 		errs = append(errs, terminated, destroyed)
 	}
 	for _, g := range []cgroup.Group{l.cgroups.Group(l.paths.Instance()), l.peerGroup()} {
-		errs = append(errs, g.Kill(10*time.Second), g.Remove())
+		errs = append(errs, g.Clear(10*time.Second))
 	}
 	return errors.Join(append(errs, l.removeMachines(ctx), state.RemoveTree(l.path("peers")))...)
 }
