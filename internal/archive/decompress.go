@@ -103,11 +103,16 @@ func newGzip(r io.Reader) (io.ReadCloser, error) {
 }
 
 func newZstd(r io.Reader) (io.ReadCloser, error) {
-	d, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	d, err := zstdDecoder(r)
 	if err != nil {
 		return nil, err
 	}
 	return d.IOReadCloser(), nil
+}
+
+// zstdDecoder is one whose stream cannot make it take much memory.
+func zstdDecoder(r io.Reader, more ...zstd.DOption) (*zstd.Decoder, error) {
+	return zstd.NewReader(r, append(more, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))...)
 }
 
 func (d *Decompressor) newZstd(r io.Reader) (_ io.ReadCloser, err error) {
@@ -115,7 +120,7 @@ func (d *Decompressor) newZstd(r io.Reader) (_ io.ReadCloser, err error) {
 	if ok {
 		err = z.Reset(r)
 	} else {
-		z, err = zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
+		z, err = zstdDecoder(r, zstd.WithDecoderConcurrency(1))
 	}
 	if err != nil {
 		return nil, err

@@ -32,7 +32,8 @@ func (e *Engine) current(ctx context.Context, w Wish, c *plan.Wanted, o *plan.Ob
 
 // systemsOf are the systems that a container may need: that of its record,
 // those that its running guest sees, those between which it is on its way, and
-// those of its generations, and those that its own store needs. Some may be empty, and some there twice.
+// those of its generations, and those that its own store needs. Some may be
+// empty, and some there twice.
 func (e *Engine) systemsOf(rec *state.Record) ([]container.StorePath, error) {
 	out := []container.StorePath{rec.System}
 	l, err := e.launched(rec.Name)

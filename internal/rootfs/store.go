@@ -36,8 +36,8 @@ const storeMode = 0o555
 func storeTime() unix.Timespec { return unix.Timespec{Sec: 1} }
 
 // mountStore gives the directory for the guest to see as its store, and for
-// people what this host cannot do for it. users
-// and layers are as userNamespaces gives them.
+// people what this host cannot do for it. users and layers are as userNamespaces
+// gives them.
 func (r Root) mountStore(users, layers *os.File) (at, lost string, err error) {
 	dir := filepath.Join(r.Dir, "store")
 	source := filepath.Join(dir, "source")

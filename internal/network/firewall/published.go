@@ -24,8 +24,8 @@ type Published struct {
 
 // AllPublished are those of this network namespace that name their ports: in
 // nftables, but for the tables called own, by rules, sets and maps; and in the
-// older tables of iptables. Chains with rules that package nftables cannot read are left
-// out.
+// older tables of iptables. Chains with rules that package nftables cannot read
+// are left out.
 func AllPublished(own string) ([]Published, error) {
 	c, err := nftables.New()
 	if err != nil {

@@ -50,7 +50,8 @@ func next(b []byte, by int8) []byte {
 }
 
 // spans are what is in a set. Its intervals are elements where they begin, and
-// others behind their ends, but for those up to the highest value; or each is one element that has both.
+// others behind their ends, but for those up to the highest value; or each is one
+// element that has both.
 func spans(elements []nftables.SetElement) []span {
 	slices.SortFunc(elements, func(a, b nftables.SetElement) int {
 		return cmp.Or(bytes.Compare(a.Key, b.Key), end(b)-end(a))
