@@ -182,6 +182,10 @@ func (g Group) Clear(limit time.Duration) error {
 	return g.Remove()
 }
 
+// Trim removes what of the group and of the groups below it has no process,
+// and cares for nothing else.
+func (g Group) Trim() { _ = g.remove(time.Time{}) }
+
 func (g Group) remove(end time.Time) error {
 	var errs []error
 	for _, t := range slices.Backward(g.h.list) {
@@ -223,22 +227,21 @@ func missing(dir string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// removeBelow removes the groups in a directory, and reports whether there
-// were any.
+// removeBelow removes the groups in a directory, all that it can, and reports
+// whether there were any.
 func removeBelow(dir string, end time.Time) (any bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return false, ignoreGone(err)
 	}
+	var errs []error
 	for _, e := range entries {
 		if e.IsDir() {
 			any = true
-			if err := removeGroups(filepath.Join(dir, e.Name()), end); err != nil {
-				return true, err
-			}
+			errs = append(errs, removeGroups(filepath.Join(dir, e.Name()), end))
 		}
 	}
-	return any, nil
+	return any, errors.Join(errs...)
 }
 
 // Prune removes the group where nothing is in it and nothing below it.

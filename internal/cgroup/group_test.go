@@ -364,6 +364,11 @@ func TestKill(t *testing.T) {
 	if err := g.Remove(); err == nil {
 		t.Error("removed with processes")
 	}
+	must(t, g.Child("empty").Create())
+	g.Trim()
+	if g.Child("empty").Exists() || !deep.Exists() {
+		t.Error("Trim has left what is empty, or not what is in use")
+	}
 	must(t, g.Freeze(true))
 	must(t, g.Kill(limit))
 	for _, pid := range pids {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/inotify"
 	"github.com/berth-containers/berth/internal/launch"
+	"github.com/berth-containers/berth/internal/namespace"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
@@ -137,10 +139,42 @@ func (s *Supervisor) stopShim(ctx context.Context, n container.Name, limit time.
 	}
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	s.tidy(within, n)
 	if err := s.awaitShim(within, n); err != nil && ctx.Err() != nil {
 		return err
 	}
 	return nil
+}
+
+// tidy removes the guest's root and its control groups as soon as its init has
+// ended, while systemd-nspawn and the shim still end: to unmount an overlay,
+// the kernel writes out the file system below. What it does not come to is
+// theirs, and clean's.
+func (s *Supervisor) tidy(ctx context.Context, n container.Name) {
+	st, err := readStatus(s.statusFile(n))
+	if err != nil || !st.leaderAlive() {
+		return
+	}
+	nspawn, err := process.Parent(st.Leader)
+	if err != nil {
+		return
+	}
+	leader, err := process.OpenStarted(st.Leader, st.LeaderStart)
+	if err != nil {
+		return
+	}
+	defer leader.Close()
+	if leader.Await(ctx) != nil {
+		return
+	}
+	var together sync.WaitGroup
+	together.Go(func() {
+		_ = namespace.InMounts(nspawn, func() error {
+			return unix.Unmount(filepath.Join(s.Paths.Run(n), launch.MountDir), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		})
+	})
+	s.guestGroup(n).Trim()
+	together.Wait()
 }
 
 // stopLeader shuts a guest down that has no shim. That it may not listen is
