@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,11 +50,12 @@ func (a *app) say(format string, args ...any) { fmt.Fprintf(a.Err, format+"\n", 
 
 // table prints rows in columns, under a row of titles.
 func table(w io.Writer, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	b := bufio.NewWriter(w) // a tabwriter writes cell by cell
+	t := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
 	for _, r := range rows {
 		fmt.Fprintln(t, strings.Join(r, "\t"))
 	}
-	return t.Flush()
+	return errors.Join(t.Flush(), b.Flush())
 }
 
 // ago is how long something has lasted, in its greatest unit.

@@ -124,12 +124,11 @@ func (e *Engine) enrol(ctx context.Context, t *state.Transition, p container.Sto
 
 // ownSystem is the system to which a running guest has switched itself; empty
 // where it has what the host gave it, or cannot have another one.
-func (e *Engine) ownSystem(n container.Name, obs supervise.Observation) container.StorePath {
-	l, err := e.launched(n)
-	if err != nil || l == nil || l.Spec.NixInGuest == container.NixNone || obs.State != container.Running {
+func (e *Engine) ownSystem(l *state.Launched, obs supervise.Observation) container.StorePath {
+	if l.Spec.NixInGuest == container.NixNone || obs.State != container.Running {
 		return ""
 	}
-	if t, err := e.Paths.ReadTransition(n); t != nil || err != nil {
+	if t, err := e.Paths.ReadTransition(l.Name); t != nil || err != nil {
 		return ""
 	}
 	g, err := guest.Open(obs.Leader, obs.Started, e.cgroups)
@@ -151,7 +150,11 @@ func (e *Engine) selfSwitched(n container.Name) []string {
 	if err != nil {
 		return nil
 	}
-	p := e.ownSystem(n, obs)
+	l, err := e.launched(n)
+	if err != nil || l == nil {
+		return nil
+	}
+	p := e.ownSystem(l, obs)
 	if p == "" {
 		return nil
 	}

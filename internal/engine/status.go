@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/launch"
@@ -20,15 +21,28 @@ func (e *Engine) Names() ([]container.Name, error) { return e.Paths.Names() }
 // List is the status of each of the containers, in the order of names. One
 // that has gone meanwhile is left out.
 func (e *Engine) List(names []container.Name) ([]container.Status, error) {
-	out := make([]container.Status, 0, len(names))
-	for _, n := range names {
-		s, err := e.Status(n)
+	for _, n := range e.Paths.InTransition() {
+		if slices.Contains(names, n) {
+			e.tryMend(context.Background(), n)
+		}
+	}
+	all := make([]container.Status, len(names))
+	places := make([]int, len(names))
+	for i := range places {
+		places[i] = i
+	}
+	errs := Each(places, func(i int) (err error) {
+		all[i], err = e.look(names[i])
+		return err
+	})
+	out := all[:0]
+	for i, err := range errs {
 		if errors.Is(err, container.ErrNotFound) {
 			continue
 		} else if err != nil {
 			return nil, err
 		}
-		out = append(out, s)
+		out = append(out, all[i])
 	}
 	return out, nil
 }
@@ -36,6 +50,10 @@ func (e *Engine) List(names []container.Name) ([]container.Status, error) {
 // Status looks at one container.
 func (e *Engine) Status(n container.Name) (container.Status, error) {
 	e.tryMend(context.Background(), n)
+	return e.look(n)
+}
+
+func (e *Engine) look(n container.Name) (container.Status, error) {
 	rec, err := e.Record(n)
 	if err != nil {
 		return container.Status{}, err
@@ -54,7 +72,7 @@ func (e *Engine) Status(n container.Name) (container.Status, error) {
 	l, err := e.launched(n)
 	if l != nil {
 		s.Lost, s.Digest, s.System, s.Generation, s.UIDBase = l.AllLost(), l.Digest, l.System, l.Generation, launch.UIDBase(&l.Record)
-		s.Ingress, s.OwnSystem = e.ingress(n), e.ownSystem(n, obs)
+		s.Ingress, s.OwnSystem = e.ingress(n), e.ownSystem(l, obs)
 		s.Pending = plan.Pending(plan.Observed{Spec: rec.Spec, Digest: rec.Digest, System: rec.System, Running: &l.Spec, RunningDigest: l.Digest, RunningSystem: l.System})
 	}
 	return s, err

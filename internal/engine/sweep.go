@@ -53,11 +53,9 @@ func (e *Engine) leftovers() []leftover {
 
 // transitions are updates that were killed.
 func (e *Engine) transitions() []leftover {
-	entries, _ := os.ReadDir(e.Paths.Transitions())
 	var out []leftover
-	for _, f := range entries {
-		n, err := container.ParseName(strings.TrimSuffix(f.Name(), ".json"))
-		if err != nil || state.Held(e.Paths.Lock(n)) {
+	for _, n := range e.Paths.InTransition() {
+		if state.Held(e.Paths.Lock(n)) {
 			continue
 		}
 		out = append(out, leftover{what: fmt.Sprintf("an interrupted update of %s", n), remove: func(ctx context.Context) (bool, error) {

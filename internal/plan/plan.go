@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 
 	"github.com/berth-containers/berth/container"
@@ -122,7 +123,7 @@ func stored(w Wanted, o Observed) []container.Change {
 // waiting are the changes, beside known ones, that the running guest has not
 // got yet.
 func waiting(w Wanted, o Observed, known []container.Change) []container.Change {
-	if o.Running == nil {
+	if o.Running == nil || o.Digest == o.RunningDigest && o.System == o.RunningSystem && reflect.DeepEqual(*o.Running, o.Spec) {
 		return nil
 	}
 	var out []container.Change
@@ -183,7 +184,7 @@ func effect(changes []container.Change, alive bool) container.Effect {
 
 // Pending are the changes of stored that the running guest has not got yet.
 func Pending(o Observed) []container.Change {
-	if o.Running == nil {
+	if o.Running == nil || o.Digest == o.RunningDigest && o.System == o.RunningSystem && reflect.DeepEqual(*o.Running, o.Spec) {
 		return nil
 	}
 	var out []container.Change

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/berth-containers/berth/container"
 )
@@ -37,6 +38,18 @@ func (p Paths) Transitions() string { return filepath.Join(p.Runtime(), "transit
 // Transition is the file of one container there.
 func (p Paths) Transition(n container.Name) string {
 	return filepath.Join(p.Transitions(), string(n)+".json")
+}
+
+// InTransition are the containers that have one.
+func (p Paths) InTransition() []container.Name {
+	entries, _ := os.ReadDir(p.Transitions())
+	var out []container.Name
+	for _, f := range entries {
+		if n, err := container.ParseName(strings.TrimSuffix(f.Name(), ".json")); err == nil {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // ReadTransition reads that of a container; nil where it has none.
