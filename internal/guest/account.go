@@ -22,13 +22,15 @@ type Account struct {
 // maxID is the greatest user number a guest may have.
 const maxID = 1<<16 - 1
 
-// rootAccount is what a guest without a passwd file has.
-func rootAccount() Account { return Account{Name: "root", Home: "/root", Shell: "/bin/sh"} }
+const superuser = "root"
+
+// rootAccount is what a guest has whose passwd file does not say more.
+func rootAccount() Account { return Account{Name: superuser, Home: "/root", Shell: "/bin/sh"} }
 
 // Account looks up a user of the guest by name or number.
 func (g *Guest) Account(user string) (Account, error) {
 	passwd, err := g.readFile("etc/passwd")
-	if err != nil && user == "root" {
+	if err != nil && user == superuser {
 		return rootAccount(), nil
 	} else if err != nil {
 		return Account{}, err
@@ -44,7 +46,8 @@ func (g *Guest) Account(user string) (Account, error) {
 }
 
 // findAccount finds a user by name or number in a passwd file. A number
-// without a line is an account all the same.
+// without a line is an account all the same, and root is the user 0 whatever
+// the file says, as for systemd: who repairs the guest is that.
 func findAccount(passwd []byte, user string) (Account, bool) {
 	number, err := strconv.Atoi(user)
 	isNumber := err == nil && number >= 0 && number <= maxID
@@ -58,9 +61,15 @@ func findAccount(passwd []byte, user string) (Account, bool) {
 		if err1 != nil || err2 != nil || uid < 0 || uid > maxID || gid < 0 || gid > maxID {
 			continue
 		}
+		if user == superuser && uid != 0 {
+			continue
+		}
 		if f[0] == user || isNumber && uid == number {
 			return Account{Name: f[0], UID: uid, GID: gid, Home: absolute(f[5], "/"), Shell: absolute(f[6], "/bin/sh")}, true
 		}
+	}
+	if user == superuser {
+		return rootAccount(), true
 	}
 	if isNumber {
 		return Account{Name: user, UID: number, GID: number, Home: "/", Shell: "/bin/sh", Number: true}, true

@@ -71,6 +71,23 @@ func TestFindAccount(t *testing.T) {
 	}
 }
 
+// Who is to repair a guest gets in.
+func TestFindRoot(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                                       "root 0 0 /root /bin/sh",
+		"\x00\x00":                               "root 0 0 /root /bin/sh",
+		"root:x:1000:100::/home:/bin/no":         "root 0 0 /root /bin/sh",
+		"root:x:1:1::/a:/a\nroot:x:0:0::/b:/b\n": "root 0 0 /b /b",
+		"toor:x:0:0::/home:/bin/no":              "root 0 0 /root /bin/sh",
+	} {
+		a, _ := findAccount([]byte(text), "root")
+		if got := fmt.Sprint(a.Name, " ", a.UID, " ", a.GID, " ", a.Home, " ", a.Shell); got != want {
+			t.Errorf("%q: %q, not %q", text, got, want)
+		}
+	}
+}
+
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	var many strings.Builder

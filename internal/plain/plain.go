@@ -11,6 +11,9 @@ import (
 // escape begins the sequences that make a terminal do something.
 const escape = 0x1b
 
+// noColour ends all that sequences of colours have set.
+const noColour = "\x1b[0m"
+
 // Text is s without everything that does not print: control characters, their
 // sequences, characters that change the direction of writing, line ends, and
 // bytes that are no UTF-8.
@@ -28,16 +31,22 @@ func Text(s string) string {
 
 // Coloured is s like Text, but with tabs, and with the sequences that set
 // colours. Of other sequences it takes the escape only, so that one sees that
-// there was something.
+// there was something. Colours end with s: what is shown after it could be
+// hidden by them.
 func Coloured(s string) string {
 	var b strings.Builder
+	set := false
 	for len(s) > 0 {
 		if n := colour(s); n > 0 {
 			b.WriteString(s[:n])
+			set = s[:n] != noColour && s[:n] != "\x1b[m"
 			s = s[n:]
 			continue
 		}
 		s = s[printed(&b, s, true):]
+	}
+	if set {
+		b.WriteString(noColour)
 	}
 	return b.String()
 }

@@ -32,6 +32,9 @@ func TestColoured(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain\ttext":                   "plain\ttext",
 		"\x1b[0;32mOK\x1b[0m":           "\x1b[0;32mOK\x1b[0m",
+		"\x1b[1mbold\x1b[m":             "\x1b[1mbold\x1b[m",
+		"\x1b[8mand all after it":       "\x1b[8mand all after it\x1b[0m",
+		"\x1b[0mno\x1b[30;40m":          "\x1b[0mno\x1b[30;40m\x1b[0m",
 		"\x1b[2J\x1b[1;1Hgone":          "[2J[1;1Hgone",
 		"\x1b]0;title\x07":              "]0;title",
 		"bell\x07 back\x08 del\x7f\x1b": "bell back del",

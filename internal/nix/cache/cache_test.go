@@ -324,28 +324,33 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// A server that stops in the middle is asked again, and given up in the end.
+// A server that stops in the middle is asked again, and given up in the end; also
+// where it starts from the beginning each time.
 func TestStall(t *testing.T) {
 	t.Parallel()
 	dir := http.FileServer(http.Dir(filled(t, "none")))
-	var asked atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.URL.Path, "/nar/") {
-			dir.ServeHTTP(w, r)
-			return
+	for _, begun := range []bool{false, true} {
+		var asked atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch nar := strings.Contains(r.URL.Path, "/nar/"); {
+			case nar && asked.Add(1) == 1 && begun:
+				dir.ServeHTTP(&cutter{w, 100_000}, r)
+			case nar:
+				w.WriteHeader(http.StatusOK)
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			default:
+				dir.ServeHTTP(w, r)
+			}
+		}))
+		defer server.Close()
+		c := open(t, server.URL)
+		s := c.source.(*httpSource)
+		s.stall, s.pause = 10*time.Millisecond, time.Millisecond
+		_, err := fetch(t.Context(), c, same)
+		if e, ok := errors.AsType[*container.Error](err); !ok || !strings.Contains(e.Hint, "try again") || asked.Load() != tries {
+			t.Errorf("%v after %d tries, begun: %v", err, asked.Load(), begun)
 		}
-		asked.Add(1)
-		w.WriteHeader(http.StatusOK)
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-	}))
-	defer server.Close()
-	c := open(t, server.URL)
-	s := c.source.(*httpSource)
-	s.stall, s.pause = 10*time.Millisecond, time.Millisecond
-	_, err := fetch(t.Context(), c, same)
-	if e, ok := errors.AsType[*container.Error](err); !ok || !strings.Contains(e.Hint, "try again") || asked.Load() != tries {
-		t.Errorf("%v after %d tries", err, asked.Load())
 	}
 }
 

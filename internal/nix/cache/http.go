@@ -93,9 +93,7 @@ var (
 
 func (d *download) Read(b []byte) (int, error) {
 	for {
-		timer := time.AfterFunc(d.source.stall, func() { d.stop(errStalled) })
-		n, err := d.body.Read(b)
-		timer.Stop()
+		n, err := d.arriving(b)
 		d.offset += int64(n)
 		if n > 0 {
 			d.failed = 0
@@ -108,6 +106,14 @@ func (d *download) Read(b []byte) (int, error) {
 			return 0, fmt.Errorf("%w: %w", errTransfer, err)
 		}
 	}
+}
+
+// arriving reads what comes of the request that is under way, for which it
+// does not wait too long.
+func (d *download) arriving(b []byte) (int, error) {
+	timer := time.AfterFunc(d.source.stall, func() { d.stop(errStalled) })
+	defer timer.Stop()
+	return d.body.Read(b)
 }
 
 // Close ends the download.
@@ -174,7 +180,7 @@ func (d *download) answer(resp *http.Response) (retry bool, err error) {
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK:
 		d.size, d.tag = resp.ContentLength, strongTag(resp)
-		_, err := io.CopyN(io.Discard, resp.Body, d.offset) // the server starts from the beginning
+		_, err := io.CopyN(io.Discard, readerFunc(d.arriving), d.offset) // the server starts from the beginning
 		return true, err
 	case code == http.StatusPartialContent && d.offset > 0:
 		if !strings.HasPrefix(resp.Header.Get("Content-Range"), "bytes "+strconv.FormatInt(d.offset, 10)+"-") {
@@ -188,6 +194,10 @@ func (d *download) answer(resp *http.Response) (retry bool, err error) {
 		return again, fmt.Errorf("%s: the server answers %s", d.url.Redacted(), resp.Status)
 	}
 }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 func strongTag(resp *http.Response) string {
 	tag := resp.Header.Get("ETag")

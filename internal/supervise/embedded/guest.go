@@ -142,19 +142,12 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 		case pid := <-n.leader:
 			h.setLeader(pid)
 		case <-n.ready:
-			select {
-			case pid := <-n.leader: // came before
-				h.setLeader(pid)
-			default:
+			if e.wasReady { // its init may say so again, as systemd does when it has loaded its units anew
+				continue
 			}
+			e.wasReady = true
 			cancel()
-			h.readySince = time.Now()
-			if e.wasReady = true; h.stopping {
-				again.Reset(time.Nanosecond) // what it was asked before may be lost
-			} else {
-				h.setState(container.Running, "")
-				h.say("ready")
-			}
+			h.becomeReady(n, again)
 		case s := <-h.signals:
 			if h.stopping = true; s == unix.SIGUSR1 {
 				if cmd == nil {
@@ -186,6 +179,22 @@ func (h *shim) stay(started <-chan start, n *notify) ending {
 			return e
 		}
 	}
+}
+
+// becomeReady is called when the guest is ready for the first time in a run.
+func (h *shim) becomeReady(n *notify, again *time.Ticker) {
+	select {
+	case pid := <-n.leader: // came before
+		h.setLeader(pid)
+	default:
+	}
+	h.readySince = time.Now()
+	if h.stopping {
+		again.Reset(time.Nanosecond) // what it was asked before may be lost
+		return
+	}
+	h.setState(container.Running, "")
+	h.say("ready")
 }
 
 // killGuest kills systemd-nspawn and everything else in the guest's cgroup.
