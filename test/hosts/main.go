@@ -13,6 +13,10 @@
 //	debian13 60 passed, 0 failed
 //	sid 60 passed, 0 failed
 //
+// Tests that prove the same on each host with systemd are shared among these,
+// which say what they leave to which other one; see docs/adr/0032. -whole takes
+// all through each.
+//
 // With arguments it runs these as a command on each nested host instead, where
 // berth is installed and the test's image is in the cache:
 //
@@ -44,6 +48,7 @@ type options struct {
 	jobs       int
 	run        string
 	suite      string
+	whole      bool
 	supervisor string
 	timeout    time.Duration
 	verbose    bool
@@ -89,6 +94,7 @@ func parseFlags(args []string) (options, error) {
 	f.IntVar(&o.jobs, "jobs", 2, "the `NUMBER` of hosts at a time")
 	f.StringVar(&o.supervisor, "supervisor", "", "`NAME` of the supervisor on nested hosts, embedded or systemd, instead of what berth chooses")
 	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e, faults or packages")
+	f.BoolVar(&o.whole, "whole", false, "run all tests on each host, also those that prove the same on all with systemd; so does -run")
 	f.DurationVar(&o.timeout, "timeout", 20*time.Minute, "the time that each suite may take on one host")
 	f.BoolVar(&o.verbose, "v", false, "show all that the suite says, not just what is about failures")
 	if err := f.Parse(args); err != nil {
@@ -140,6 +146,7 @@ func runAll(ctx context.Context, o options) (ok bool, err error) {
 		return false, err
 	}
 	closing, good := make([]string, len(o.hosts)), make([]bool, len(o.hosts))
+	begun, before := time.Now(), processors()
 	slots := make(chan struct{}, max(1, o.jobs))
 	var wg sync.WaitGroup
 	for i, name := range o.hosts {
@@ -150,6 +157,7 @@ func runAll(ctx context.Context, o options) (ok bool, err error) {
 		})
 	}
 	wg.Wait()
+	say("all hosts", fmt.Sprintf("done, with the processors idle for %.0f %% of the time,", processors().idleSince(before)), begun)
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}

@@ -18,7 +18,8 @@ import (
 // workbench has what is taken to every host.
 type workbench struct {
 	options
-	dir string // the programs; hosts see it as programs
+	dir  string                       // the programs; hosts see it as programs
+	left map[string]map[string]string // what hosts leave to others; see deal
 }
 
 // Where hosts see what is theirs.
@@ -33,6 +34,7 @@ func newBench(ctx context.Context, o options) (_ *workbench, err error) {
 		return nil, err
 	}
 	b := &workbench{options: o, dir: dir}
+	b.share()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Close())
@@ -122,7 +124,7 @@ func (b *workbench) stay(ctx context.Context, name string, r *results) error {
 		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_EXAMPLES=" + b.program("examples"), "BERTH_TEST_CACHE=" + b.cache,
 		"BERTH_TEST_DIR=" + b.options.dir, "BERTH_SUPERVISOR=embedded",
 	}
-	return b.runSuite(ctx, r, func(ctx context.Context, args ...string) *exec.Cmd {
+	return b.runSuite(ctx, r, "", func(ctx context.Context, args ...string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, b.program("e2e"), args...)
 		cmd.Env = append(os.Environ(), env...)
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -204,7 +206,11 @@ func (b *workbench) runOn(ctx context.Context, host *nested.Host, r *results, su
 	case "managers":
 		return b.runInside(ctx, host, r, "^TestBeside"+b.run)
 	}
-	return b.runSuite(ctx, r, func(ctx context.Context, args ...string) *exec.Cmd {
+	skip := ""
+	if suite == "e2e" {
+		skip = b.leaves(host.Name)
+	}
+	return b.runSuite(ctx, r, skip, func(ctx context.Context, args ...string) *exec.Cmd {
 		return host.Command(ctx, b.environment(), append([]string{filepath.Join(programs, suite)}, args...)...)
 	})
 }
@@ -238,11 +244,12 @@ func (b *workbench) runCommand(ctx context.Context, host *nested.Host) error {
 	return cmd.Run()
 }
 
-// runSuite takes a suite through a host, on which start makes its command.
-func (b *workbench) runSuite(ctx context.Context, r *results, start func(ctx context.Context, args ...string) *exec.Cmd) error {
+// runSuite takes a suite but for the tests that match skip through a host, on
+// which start makes its command.
+func (b *workbench) runSuite(ctx context.Context, r *results, skip string, start func(ctx context.Context, args ...string) *exec.Cmd) error {
 	ctx, cancel := context.WithTimeout(ctx, b.timeout+time.Minute) // the suite itself knows better what hangs
 	defer cancel()
-	cmd := start(ctx, "-test.v=test2json", "-test.run="+b.run, "-test.timeout="+b.timeout.String())
+	cmd := start(ctx, "-test.v=test2json", "-test.run="+b.run, "-test.skip="+skip, "-test.timeout="+b.timeout.String())
 	cmd.Stdout, cmd.Stderr = r, r
 	passed, failed := r.passed, len(r.failed)
 	err := cmd.Run()
@@ -262,7 +269,7 @@ func (b *workbench) runSuite(ctx context.Context, r *results, start func(ctx con
 func (b *workbench) environment() []string {
 	env := []string{
 		"BERTH_TEST_BIN=/usr/local/bin/berth", "BERTH_TEST_TINYINIT=" + programs + "/tinyinit", "BERTH_TEST_EXAMPLES=" + programs + "/examples", "BERTH_TEST_CACHE=" + insideCache,
-		"BERTH_TEST_KILLS=45", // on each host; on this machine it is more
+		"BERTH_TEST_KILLS=45", "BERTH_TEST_UPDATE_KILLS=24", // on each host; on this machine it is more
 	}
 	ours := []string{"BERTH_TEST_BIN", "BERTH_TEST_TINYINIT", "BERTH_TEST_EXAMPLES", "BERTH_TEST_CACHE", "BERTH_TEST_DIR"}
 	for _, e := range os.Environ() {
