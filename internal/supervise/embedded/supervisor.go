@@ -140,16 +140,17 @@ func (s *Supervisor) stopShim(ctx context.Context, n container.Name, limit time.
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s.tidy(within, n)
-	if err := s.awaitShim(within, n); err != nil && ctx.Err() != nil {
-		return err
+	if err := s.awaitShim(within, n); err != nil {
+		return context.Cause(ctx) // nil where only the limit has passed
 	}
+	s.stopLeader(within, n, limit) // there still is one where the shim was killed
 	return nil
 }
 
 // tidy removes the guest's root and its control groups as soon as its init has
 // ended, while systemd-nspawn and the shim still end: to unmount an overlay,
 // the kernel writes out the file system below. What it does not come to is
-// theirs, and clean's.
+// theirs, and clean's. A shim that has been killed asks no guest to end.
 func (s *Supervisor) tidy(ctx context.Context, n container.Name) {
 	st, err := readStatus(s.statusFile(n))
 	if err != nil || !st.leaderAlive() {
@@ -164,6 +165,8 @@ func (s *Supervisor) tidy(ctx context.Context, n container.Name) {
 		return
 	}
 	defer leader.Close()
+	ctx, cancel := s.whileShim(ctx, n)
+	defer cancel()
 	if leader.Await(ctx) != nil {
 		return
 	}
