@@ -149,6 +149,22 @@ func (g Group) freezeV1(t hierarchy, state string) error {
 	}
 }
 
+// thaw thaws the group and those below it in a v1 freezer: what is frozen there
+// does not die. A guest with the host's users can freeze its groups itself,
+// whenever it runs.
+func (g Group) thaw() {
+	t, ok := g.h.controller("freezer")
+	if !ok {
+		return
+	}
+	_ = filepath.WalkDir(g.dir(t), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			_ = os.WriteFile(path+"/freezer.state", []byte("THAWED"), 0) // it may be gone
+		}
+		return nil
+	})
+}
+
 // Frozen reports whether Freeze(true) was the last word.
 func (g Group) Frozen() bool {
 	if t, ok := g.h.controller("freezer"); ok {

@@ -142,7 +142,7 @@ func ignoreGone(err error) error {
 // process is not killed: one that has moved out can have a thread in the group
 // for a moment that is just ending.
 func (g Group) Kill(limit time.Duration) error {
-	_ = g.Freeze(false) // a frozen process of a v1 freezer does not die
+	_ = g.Freeze(false)
 	pause := time.Millisecond
 	for end := time.Now().Add(limit); ; {
 		pids, err := g.Procs()
@@ -160,6 +160,7 @@ func (g Group) Kill(limit time.Duration) error {
 				return err
 			}
 		}
+		g.thaw()
 		time.Sleep(pause) // the kernel has no event for an emptied v1 group
 		pause = min(2*pause, 50*time.Millisecond)
 	}

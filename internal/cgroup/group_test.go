@@ -369,7 +369,7 @@ func TestKill(t *testing.T) {
 	if g.Child("empty").Exists() || !deep.Exists() {
 		t.Error("Trim has left what is empty, or not what is in use")
 	}
-	must(t, g.Freeze(true))
+	must(t, errors.Join(deep.Freeze(true), g.Freeze(true)))
 	must(t, g.Kill(limit))
 	for _, pid := range pids {
 		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(b), ") Z ") && !strings.Contains(string(b), ") X ") {
