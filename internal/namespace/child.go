@@ -1,6 +1,7 @@
 package namespace
 
 import (
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,8 @@ type spawn struct {
 	stdio          [3]int
 	terminal, sess bool
 	report         int
-	birth          *int32 // where the second child's PID is noted, shared by the first
+	spare          [][2]uintptr // ranges of files, both ends included, that neither child needs
+	birth          *int32       // where the second child's PID is noted, shared by the first
 }
 
 func (c *Command) prepare() (*spawn, error) {
@@ -82,6 +84,28 @@ func (c *Command) prepare() (*spawn, error) {
 	return s, nil
 }
 
+// setSpare finds the files that are for neither child. One that joins a frozen
+// control group may keep what it has for long: a lock, or the pipe that
+// somebody reads who waits for this process.
+func (s *spawn) setSpare() {
+	keep := append([]uintptr{s.target, uintptr(s.report)}, s.cgroups...)
+	for _, fd := range s.stdio {
+		keep = append(keep, uintptr(fd))
+	}
+	if s.hasFile {
+		keep = append(keep, s.file)
+	}
+	slices.Sort(keep)
+	first := uintptr(0)
+	for _, fd := range keep {
+		if fd > first {
+			s.spare = append(s.spare, [2]uintptr{first, fd - 1})
+		}
+		first = fd + 1
+	}
+	s.spare = append(s.spare, [2]uintptr{first, 1<<32 - 1})
+}
+
 // fork starts the first child, which enters the namespaces, and returns its
 // PID. A PID namespace holds for children only: the first child forks the
 // second as its own sibling, and ends.
@@ -98,6 +122,9 @@ func (s *spawn) fork() (int, unix.Errno) {
 	afterForkInChild()
 	// The guest's root could trace what is not the program yet.
 	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0)
+	for i := range s.spare {
+		unix.RawSyscall(unix.SYS_CLOSE_RANGE, s.spare[i][0], s.spare[i][1], 0)
+	}
 	for _, fd := range s.cgroups {
 		if _, _, e := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(s.zero)), 1); e != 0 {
 			s.fail(stepCgroup, e)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -91,10 +92,23 @@ func startFrozen(g *guest, h cgroup.Hierarchies, group cgroup.Group, ran string)
 	if !h.Frozen(g.Process.Pid) {
 		return errors.New("it does not look frozen")
 	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond, errEnough)
 	defer cancel()
-	if pid, err := startIn(ctx, g, h, ran); err != errEnough {
+	pid, err := startIn(ctx, g, h, ran)
+	w.Close()
+	if err != errEnough {
 		return fmt.Errorf("PID %d, %w", pid, err)
+	}
+	if err := r.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+		return fmt.Errorf("a child that is frozen keeps a file that is not its own: %w", err)
 	}
 	if err := group.Freeze(false); err != nil {
 		return err

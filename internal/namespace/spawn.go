@@ -91,6 +91,7 @@ func (c *Command) Start(ctx context.Context) (pid int, err error) {
 	}
 	defer r.Close()
 	s.report = int(w.Fd())
+	s.setSpare()
 	births, err := newBirths()
 	if err != nil {
 		return 0, errors.Join(err, w.Close())
