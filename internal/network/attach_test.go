@@ -97,6 +97,13 @@ func newMachine(t *testing.T) machine {
 	must(t, state.WriteJSON(m.paths.Network("default"), Network{Name: "default", Bridge: "berth0",
 		Subnet: netip.MustParsePrefix("10.9.0.0/24"), Subnet6: netip.MustParsePrefix("fd00:9::/64")}))
 	m.in(m.netns, "ip link set lo up")
+	t.Cleanup(func() { // what a test leaves would outlive its network
+		names, err := Leased(m.paths)
+		must(t, err)
+		for _, n := range names {
+			m.detach(n)
+		}
+	})
 	return m
 }
 

@@ -312,20 +312,19 @@ func (b *builder) forward(g Guest, p Port) {
 	}
 }
 
-// apart keeps ports of all addresses from those who do not reach the guest's link
-// otherwise.
+// apart keeps ports from those who do not reach the guest's link otherwise.
 func (b *builder) apart(l Link, a netip.Addr, proto []byte, p Port) {
-	family := []byte{unix.NFPROTO_IPV6}
-	if a.Is4() {
-		family[0] = unix.NFPROTO_IPV4
+	at := make([]byte, a.BitLen()/8)
+	if !p.everywhere() {
+		at = p.Listen.AsSlice()
 	}
-	for n := int(p.First); p.everywhere() && n <= int(p.Last); n++ {
+	for n := int(p.First); n <= int(p.Last); n++ {
 		switch key := port(uint16(n)); {
 		case l.Foreign:
-			b.add(inet, "outer", family, proto, key)
+			b.add(inet, by(a, "outer"), at, proto, key)
 		case l.Isolated:
-			b.add(inet, "own", b.name(l.Bridge), family, proto, key)
-			b.add(inet, "shut", family, proto, key)
+			b.add(inet, by(a, "own"), b.name(l.Bridge), at, proto, key)
+			b.add(inet, by(a, "shut"), at, proto, key)
 		}
 	}
 }

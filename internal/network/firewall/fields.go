@@ -65,6 +65,11 @@ func toPort() field    { return transport(2, 2) }
 func icmp() field      { return transport(0, 1) } // its type, of both families
 func solicited() field { return transport(8, 16) }
 
+// nowhere is an address of zeros in the place of a field.
+func nowhere(bytes uint32) field {
+	return field{bytes, func(r uint32) expr.Any { return &expr.Immediate{Register: r, Data: make([]byte, bytes)} }}
+}
+
 // load puts fields one after the other into registers, as keys of sets have
 // them, and gives the register after them.
 func load(fields []field) match {
@@ -85,6 +90,11 @@ func of(set string, fields ...field) match {
 // notOf holds where the fields are not in a set.
 func notOf(set string, fields ...field) match {
 	return append(load(fields), &expr.Lookup{SourceRegister: register, SetName: set, Invert: true})
+}
+
+// known holds where a map has the fields.
+func known(portMap string, fields ...field) match {
+	return append(load(fields), &expr.Lookup{SourceRegister: register, DestRegister: register, IsDestRegSet: true, SetName: portMap})
 }
 
 func is(f field, value ...byte) match {
@@ -167,7 +177,7 @@ func masquerade() match { return match{&expr.Masq{}} }
 
 // translate gives a packet the target that a map has for its fields.
 func translate(family byte, bytes uint32, portMap string, fields ...field) match {
-	return append(load(fields), &expr.Lookup{SourceRegister: register, DestRegister: register, IsDestRegSet: true, SetName: portMap},
+	return append(known(portMap, fields...),
 		&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(family), RegAddrMin: register, RegProtoMin: register + bytes/4})
 }
 

@@ -66,25 +66,22 @@ func translations() []chain {
 		{name: "ports-out", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookOutput, priority: nftables.ChainPriorityNATDest, rules: []match{ports}},
 		{name: "ports", rules: []match{
 			and(is4(), begins(target4(), 8, 127), of("proxied", protocol(), toPort()), leave()),
+			and(is4(), of("ours", in()), jump("walls-one4")),
 			and(is4(), translate(unix.NFPROTO_IPV4, 4, "one4", target4(), protocol(), toPort())),
-			and(is4(), of("ours", in()), jump("walls")),
+			and(is4(), of("ours", in()), jump("walls-all4")),
 			and(is4(), translate(unix.NFPROTO_IPV4, 4, "all4", protocol(), toPort())),
 			// Nothing can be forwarded from ::1 and from addresses of one link.
 			and(is6(), is(target6(), loopback6()...), leave()),
 			and(is6(), begins(target6(), 10, 0xfe, 0x80), leave()),
+			and(is6(), of("ours", in()), jump("walls-one6")),
 			and(is6(), translate(unix.NFPROTO_IPV6, 16, "one6", target6(), protocol(), toPort())),
-			and(is6(), of("ours", in()), jump("walls")),
+			and(is6(), of("ours", in()), jump("walls-all6")),
 			and(is6(), translate(unix.NFPROTO_IPV6, 16, "all6", protocol(), toPort())),
 		}},
-		// Who may not reach a guest, since one of both is isolated, finds nobody at its
-		// ports. What is translated first, as from ports of one address, is refused too, by an
-		// ICMP error: TCP over IPv6 does not listen to that before it has tried
-		// again, a second later.
-		{name: "walls", rules: []match{
-			and(of("own", in(), ipFamily(), protocol(), toPort()), leave()),
-			and(of("isolated", in()), notOf("outer", ipFamily(), protocol(), toPort()), accept()),
-			and(of("shut", ipFamily(), protocol(), toPort()), accept()),
-		}},
+		walls("one4", "4", target4(), target4(), protocol(), toPort()),
+		walls("all4", "4", nowhere(4), protocol(), toPort()),
+		walls("one6", "6", target6(), target6(), protocol(), toPort()),
+		walls("all6", "6", nowhere(16), protocol(), toPort()),
 		{name: "count-in", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting, priority: before, rules: []match{count}},
 		{name: "count-out", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput, priority: before, rules: []match{count}},
 		{name: "count", rules: []match{
@@ -106,6 +103,20 @@ func translations() []chain {
 			and(is6(), of("lan6", source6(), target6()), masquerade()),
 		}},
 	}
+}
+
+// walls keep who may not reach a guest, since one of both is isolated, from being
+// led there by the ports in a map: he finds nobody at the host. To refuse what is
+// translated already takes an ICMP error, and TCP over IPv6 does not listen to that
+// before it has tried again, a second later. at is the address at which the ports are,
+// and key what the map has of them.
+func walls(portMap, family string, at field, key ...field) chain {
+	ports := []field{at, protocol(), toPort()}
+	return chain{name: "walls-" + portMap, rules: []match{
+		and(of("own"+family, append([]field{in()}, ports...)...), leave()),
+		and(of("isolated", in()), known(portMap, key...), notOf("outer"+family, ports...), accept()),
+		and(of("shut"+family, ports...), accept()),
+	}}
 }
 
 // counted are the fields of the sets of counters.
@@ -189,9 +200,9 @@ func filters() []chain {
 			and(tcp(), is(toPort(), port(dnsPort)...), accept()),
 		}},
 		{name: "refuse", rules: []match{
-			// Where packets on bridges are shown here, resets go out untranslated. The
-			// ICMPv6 error comes while the guest's socket still sends, and is not
-			// listened to (LockDroppedIcmps): it counts after the next try, 1 s later.
+			// What rules of others have translated. Where packets on bridges are shown here,
+			// resets go out untranslated. The ICMPv6 error comes while the guest's socket still
+			// sends, and is not listened to (LockDroppedIcmps): it counts after the next try, 1 s later.
 			and(translated(), match{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}}),
 			and(tcp(), match{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}),
 			{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}},

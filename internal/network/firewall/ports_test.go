@@ -41,6 +41,18 @@ func portsOf(name string, first uint16) []Port {
 	return out
 }
 
+// at has ports answer on the host's addresses of an interface only.
+func at(iface string, ports []Port) []Port {
+	var out []Port
+	for family := range 2 {
+		for _, p := range ports {
+			p.Listen = netip.MustParseAddr(gateway(iface, family))
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 func (w *world) testPorts(t *testing.T, family int, proto string) {
 	eth0, eth1 := gateway("eth0", family), gateway("eth1", family)
 	at := func(name string) string { return address(name, family).String() }
@@ -151,16 +163,29 @@ func TestClosedPort(t *testing.T) {
 			w := newWorld(t, filter)
 			w.update(Rules{}, w.now)
 			w.guest("b", func(g *Guest) { g.Ports = portsOf("b", 8000) })
-			w.guest("i", func(g *Guest) { g.Ports = portsOf("i", 8010) })
+			w.guest("i", func(g *Guest) { g.Ports = append(portsOf("i", 8010), at("eth0", portsOf("i", 8020))...) })
+			w.guest("f", func(g *Guest) { g.Ports = at("eth0", portsOf("f", 8030)) })
+			for _, g := range []string{"i", "f"} {
+				w.all[g].serve("tcp", "", 80)
+			}
 			for family := range 2 {
 				w.all["near"].ping(t, family, gateway("eth0", family)) // so that they know each other
 				w.host.ping(t, family, address("b", family).String())
 				w.host.ping(t, family, address("i", family).String())
-				for _, port := range []int{8001, 8011} {
+				for _, port := range []int{8000, 8010} {
 					for _, from := range []*ns{w.all["near"], w.all["a"], w.all["b"], w.all["p"], w.all["i"], w.host} {
 						from.refused(t, "tcp", gateway("eth0", family), port)
 					}
 				}
+				for _, port := range []int{8011, 8021} {
+					for _, from := range []*ns{w.all["a"], w.all["b"], w.all["p"]} {
+						from.refused(t, "tcp", gateway("eth0", family), port)
+					}
+				}
+				w.all["near"].reaches(t, "tcp", gateway("eth0", family), 8021, address("near", family).String())
+				w.all["i"].reaches(t, "tcp", gateway("eth0", family), 8021, gateway("berth1", family))
+				w.all["i"].refused(t, "tcp", gateway("eth1", family), 8021)
+				w.all["i"].reaches(t, "tcp", gateway("eth0", family), 8031, gateway("br0", family))
 			}
 		})
 	}

@@ -10,7 +10,7 @@ import (
 // version is part of the name of the set "links". It tells tables of this berth
 // from those that another version has made with other chains: these are made
 // anew. TestVersion says when it has to change.
-const version = "59414dbb"
+const version = "65181ac2"
 
 // links holds every link that there are rules for, by bridge (or the
 // interface itself) and interface. The last one takes the tables with it.
@@ -68,12 +68,15 @@ func sets() []set {
 		// Those that the kernel cannot lead from 127.0.0.1 to their guests, since
 		// these are on bridges that are not berth's, without route_localnet.
 		{family: inet, name: "proxied", key: types{protocol, service}},
-		// Ports of all addresses whose guests are on isolated networks, and by these;
-		// and those whose guests are on bridges that are not berth's, which isolated
-		// guests reach as they do the world.
-		{family: inet, name: "shut", key: types{nftables.TypeNFProto, protocol, service}},
-		{family: inet, name: "own", key: types{name, nftables.TypeNFProto, protocol, service}},
-		{family: inet, name: "outer", key: types{nftables.TypeNFProto, protocol, service}},
+		// Ports whose guests are on isolated networks, and by these; and those whose
+		// guests are on bridges that are not berth's, which isolated guests reach as they do
+		// the world. The address is zero for ports of all addresses.
+		{family: inet, name: "shut4", key: types{ip4, protocol, service}},
+		{family: inet, name: "shut6", key: types{ip6, protocol, service}},
+		{family: inet, name: "own4", key: types{name, ip4, protocol, service}},
+		{family: inet, name: "own6", key: types{name, ip6, protocol, service}},
+		{family: inet, name: "outer4", key: types{ip4, protocol, service}},
+		{family: inet, name: "outer6", key: types{ip6, protocol, service}},
 		// Who reaches a guest without passing the host: through a port, it has to be
 		// sent back through the host. On berth's links that are guests, by where
 		// packets go and whence they are; on other bridges all that are on the link,

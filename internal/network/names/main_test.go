@@ -19,6 +19,7 @@ import (
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/network/networktest"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/sysctl"
 )
 
 // program is this one, which then is `berth names`.
@@ -77,6 +78,9 @@ func newLab(t *testing.T, number int) *lab {
 	t.Cleanup(func() {
 		l.removeAll(t)
 		l.awaitEnd(t)
+		if err := sysctl.Return(context.Background(), l.paths.Instance()); err != nil { // as who takes a lease down does
+			t.Error(err)
+		}
 	})
 	return l
 }
