@@ -10,6 +10,7 @@
       nixpkgs ? pkgs.path,
       specialArgs ? { },
       imports ? [ ],
+      guest ? ./guest.nix,
     }:
     lib.mkOptionType {
       name = "NixOS module";
@@ -20,7 +21,7 @@
           inherit specialArgs prefix;
           system = null; # that of the host, below
           modules = [
-            ./guest.nix
+            guest
             (
               { options, ... }:
               {

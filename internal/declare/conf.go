@@ -92,6 +92,9 @@ func (c *confReader) read(all []conf.Assignment, system string) {
 	c.ports(given[conf.HostPort])
 	c.flags(given[conf.ExtraFlags])
 	c.network(given[conf.PrivateNetwork])
+	if a, ok := given[conf.CopyResolvConf]; ok && a.Value != "1" && c.root.member("privateNetwork") == nil { // with a network of its own it never gets that
+		c.add("extraFlags", textAt("--resolv-conf=off", c.at(a)))
+	}
 }
 
 // at is where an assignment is.

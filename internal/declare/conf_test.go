@@ -56,6 +56,8 @@ func TestParseConf(t *testing.T) {
 		{"flags", `EXTRA_NSPAWN_FLAGS=--bind /a\\:b:/c:idmap --tmpfs=/t:size=1M --drop-capability=CAP_SYS_BOOT,CAP_MKNOD --setenv=A=b=c -x --rlimit=RLIMIT_NOFILE=64 --bind=/d/ -j` + "\n",
 			head + "\nephemeral: true\nbindMounts:\n  /c: { hostPath: \"/a:b\", isReadOnly: false }\n  /d: { hostPath: /d, isReadOnly: false }\ntmpfs: [\"/t:size=1M\"]\n" +
 				"dropCapabilities: [CAP_SYS_BOOT, CAP_MKNOD]\nenvironment: { A: b=c }\nextraFlags: [--rlimit=RLIMIT_NOFILE=64]"},
+		{"no resolver of the host's", "COPY_RESOLV_CONF=0\n", head + "\nextraFlags: [--resolv-conf=off]"},
+		{"nor of its own network", "COPY_RESOLV_CONF=0\nPRIVATE_NETWORK=1\n", head + "\nprivateNetwork: true\nnetworks: [none]"},
 		{"another's keys", "COPY_RESOLV_CONF=1\nSOMETHING=else\nSTORE_ACCESS=host\nNIX_IN_GUEST=daemon\n", "system: " + confProfile + "\nstoreAccess: host\nnixInGuest: daemon\nautoStart: false\nprivateUsers: no"},
 	} {
 		if got, want := parseConf(t, c.text), sameYAML(t, c.want); got != want {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/enrol"
 	"github.com/berth-containers/berth/internal/guest"
@@ -62,12 +64,31 @@ func (e *Engine) nixObstacle(s container.Spec) error {
 				Hint: "systemctl start nix-daemon.socket starts it, or nix-daemon as root; nixInGuest: own needs none"}
 		}
 	case container.NixOwn:
+		if err := e.keepsStore(s); err != nil {
+			return err
+		}
 		mapped, err := e.probe.MappedLayers()
 		if err != nil || mapped || s.PrivateUsers.Mode == container.UsersNo || s.PrivateUsers.Mode == container.UsersIdentity {
 			return err
 		}
 		return &container.Error{Err: errors.New("nixInGuest: this kernel's overlays cannot map owners, which a store of the guest's own needs (Linux 5.19 can)"),
 			Hint: "leave nixInGuest out, or set privateUsers: no"}
+	}
+	return nil
+}
+
+// keepsStore is why what a guest has in a store of its own could not be kept.
+func (e *Engine) keepsStore(s container.Spec) error {
+	dir := existing(e.Paths.Containers())
+	var st unix.Statfs_t
+	if s.Ephemeral {
+		return nil
+	} else if err := unix.Statfs(dir, &st); err != nil {
+		return err
+	}
+	if name, bad := unfit[int64(st.Type)]; bad {
+		return &container.Error{Err: fmt.Errorf("nixInGuest: %s is on %s, which cannot keep a store of the guest's own", dir, name),
+			Hint: "put it on a file system such as ext4, or set ephemeral: true"}
 	}
 	return nil
 }

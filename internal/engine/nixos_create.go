@@ -106,19 +106,26 @@ func (o NixosOptions) candidate(nr int) (container.Name, error) {
 func (x Nixos) free(n container.Name, unique bool) error {
 	place, err := nixos.Find(x.e.Paths, n)
 	if err == nil {
-		return &container.Error{Err: fmt.Errorf("container %q already exists: %w", n, container.ErrExists), Hint: place.Conf + " declares it"}
+		return &container.Error{Err: &nameTaken{n}, Hint: place.Conf + " declares it"}
 	} else if !errors.Is(err, container.ErrNotFound) {
 		return err
 	}
 	place = nixos.New(x.e.Paths, n)
 	if rec, err := x.e.record(n); err == nil && rec.Owner != place.Owner() {
-		return &container.Error{Err: fmt.Errorf("container %q already exists: %w", n, container.ErrExists), Hint: fmt.Sprintf("berth has it, and %s declares it", rec.Owner)}
+		return &container.Error{Err: &nameTaken{n}, Hint: fmt.Sprintf("berth has it, and %s declares it", rec.Owner)}
 	}
 	if _, err := os.Lstat(place.Root); unique && err == nil {
 		return container.ErrExists
 	}
 	return nil
 }
+
+// nameTaken is container.ErrExists in the words of nixos-container.
+type nameTaken struct{ name container.Name }
+
+func (e *nameTaken) Error() string { return fmt.Sprintf("container %q already exists", e.name) }
+
+func (e *nameTaken) Unwrap() error { return container.ErrExists }
 
 // create makes a container whose lock is held.
 func (x Nixos) create(ctx context.Context, place nixos.Place, o NixosOptions) (made NixosCreated, err error) {

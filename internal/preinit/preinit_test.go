@@ -223,10 +223,11 @@ func TestClient(t *testing.T) {
 		woken bool
 		errs  int
 	}{
-		"networkd, not enabled": {map[string]string{"usr/lib/systemd/system/systemd-networkd.service": ""}, true, 0},
-		"networkd, enabled":     {map[string]string{"lib/systemd/system/systemd-networkd.service": "", "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": ""}, false, 0},
-		"ifupdown":              {map[string]string{"usr/lib/systemd/system/systemd-networkd.service": "", "etc/network/interfaces": "auto eth0\niface eth0 inet dhcp\n"}, false, 0},
-		"none":                  {nil, false, 1},
+		"networkd, not enabled":     {map[string]string{"usr/lib/systemd/system/systemd-networkd.service": "", "etc/passwd": ""}, true, 0},
+		"networkd, enabled":         {map[string]string{"lib/systemd/system/systemd-networkd.service": "", "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": ""}, false, 0},
+		"ifupdown":                  {map[string]string{"usr/lib/systemd/system/systemd-networkd.service": "", "etc/network/interfaces": "auto eth0\niface eth0 inet dhcp\n"}, false, 0},
+		"none":                      {map[string]string{"etc/passwd": ""}, false, 1},
+		"NixOS, for the first time": {nil, false, 0},
 	} {
 		root := guestTree(t, c.files)
 		for range 2 {

@@ -134,6 +134,9 @@ func hasClient(root, name string) bool {
 			return true
 		}
 	}
+	if _, err := os.Lstat(filepath.Join(root, "etc/passwd")); errors.Is(err, fs.ErrNotExist) {
+		return true // a NixOS that has never booted
+	}
 	// NixOS links its units from elsewhere, and others have no systemd.
 	for _, f := range []string{"etc/NIXOS", "etc/dhcpcd.conf", "etc/runlevels/default/dhcpcd"} {
 		if _, err := os.Lstat(filepath.Join(root, f)); err == nil {

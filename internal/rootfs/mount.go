@@ -219,7 +219,11 @@ func (r Root) mountBare(target string, layers *os.File) error {
 		tree = filepath.Join(r.Changes, "upper")
 	}
 	if tree != "" {
-		if err := cloneMount(tree, target, r.changesUsers(layers), unix.MOUNT_ATTR_NODEV, 0); err != nil {
+		err := cloneMount(tree, target, r.changesUsers(layers), unix.MOUNT_ATTR_NODEV, 0)
+		switch {
+		case errors.As(err, new(*mapError)):
+			return fmt.Errorf("changes %s: %w; move it to one that can, such as ext4, or set privateUsers: no", tree, err)
+		case err != nil:
 			return fmt.Errorf("changes %s: %w", tree, err)
 		}
 		return nil

@@ -54,10 +54,8 @@ let
         config = mkOption {
           type = systemType {
             inherit name;
-            imports = cfg.imports ++ [
-              ../nspawn-guest.nix
-              { virtualisation.nspawn.isContainer = true; }
-            ];
+            guest = ../nspawn-guest.nix;
+            imports = cfg.imports ++ [ { virtualisation.nspawn.isContainer = true; } ];
             prefix = [
               "virtualisation"
               "nspawn"
@@ -104,6 +102,8 @@ let
     };
 in
 {
+  imports = [ ../nspawn-guest.nix ];
+
   options.virtualisation.nspawn = {
     containers = mkOption {
       type = types.attrsOf (types.submodule container);

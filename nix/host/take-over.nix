@@ -34,7 +34,26 @@ in
     description = "Whether berth runs the containers of `containers.<name>`, with all that these options say, instead of the units `container@` of NixOS.";
   };
 
-  # This adds to the declaration of the option in NixOS.
+  # The others add to declarations of NixOS. What drops capabilities is a flag
+  # by then, which NixOS' own units heed too.
+  options.containers = mkOption {
+    type = types.attrsOf (
+      types.submodule (
+        { config, ... }:
+        {
+          options.dropCapabilities = mkOption {
+            type = types.listOf types.str;
+            default = [ ];
+            example = [ "CAP_SYS_CHROOT" ];
+            description = "Capabilities that the container does not get.";
+          };
+          config.extraFlags = lib.mkIf (config.dropCapabilities != [ ]) [
+            "--drop-capability=${lib.concatStringsSep "," config.dropCapabilities}"
+          ];
+        }
+      )
+    );
+  };
   options.warnings = mkOption { apply = lib.filter unwanted; };
 
   config = lib.mkIf cfg.takeOverContainers {

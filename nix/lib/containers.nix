@@ -32,7 +32,6 @@ let
     "interfaces"
     "macvlans"
     "networkNamespace"
-    "privateUsers"
     "restartIfChanged"
     "timeoutStartSec"
     "tmpfs"
@@ -53,10 +52,12 @@ let
   changed = [
     "bindMounts"
     "copyResolvConf"
+    "dropCapabilities" # berth's own, which is in extraFlags by now
     "extraFlags"
     "extraVeths"
     "flake"
     "privateNetwork"
+    "privateUsers"
   ];
 
   options = evaluation ++ same ++ first ++ changed;
@@ -83,6 +84,58 @@ let
         other != [ ]
       ) "bindMounts.\"${m.mountPoint}\": berth has no ${quoted other}; owners are the same numbers on both sides";
     };
+
+  # users is what --private-users= of systemd-nspawn takes.
+  users =
+    v:
+    let
+      word = toString v;
+      number = builtins.match "([0-9]+)(:65536)?" word;
+    in
+    {
+      "0" = "identity";
+      "0:65536" = "identity";
+      "false" = "no";
+      "off" = "no";
+      "on" = "pick";
+      "true" = "pick";
+      "yes" = "pick";
+    }
+    .${word} or (if number == null then word else builtins.fromJSON (builtins.head number));
+
+  # flagsOf are the options in extraFlags. NixOS has a shell part them at spaces,
+  # so that one text may have many, and a value may be a text of its own.
+  flagsOf =
+    texts:
+    let
+      valued = [
+        "--bind"
+        "--bind-ro"
+        "--capability"
+        "--drop-capability"
+        "--link-journal"
+        "--private-users"
+        "--private-users-ownership"
+        "--system-call-filter"
+        "--tmpfs"
+      ];
+      add =
+        done: word:
+        let
+          n = builtins.length done - 1;
+          last = builtins.elemAt done n;
+          join = sep: builtins.genList (builtins.elemAt done) n ++ [ "${last}${sep}${word}" ];
+        in
+        if n < 0 || hasPrefix "-" word then
+          done ++ [ word ]
+        else if builtins.elem last valued then
+          join "="
+        else if hasPrefix "--system-call-filter=" last then
+          join " "
+        else
+          done ++ [ word ];
+    in
+    builtins.foldl' add [ ] (builtins.filter (w: w != "") (builtins.concatMap (split " ") texts));
 
   # A flag of systemd-nspawn that a key knows is that key, so that binds have
   # right owners.
@@ -120,6 +173,14 @@ let
       { tmpfs = [ (value "--tmpfs=") ]; }
     else if hasPrefix "--system-call-filter=" flag then
       { systemCallFilter = split " ," (value "--system-call-filter="); }
+    else if flag == "-U" then
+      { privateUsers = [ "pick" ]; }
+    else if hasPrefix "--private-users=" flag then
+      { privateUsers = [ (users (value "--private-users=")) ]; }
+    else if flag == "--private-network" then
+      { privateNetwork = [ true ]; }
+    else if builtins.match "-j|--private-users-chown|--(private-users-ownership|link-journal)=.*" flag != null then
+      { } # berth sees to owners, and reads guests' journals where they are
     else
       { extraFlags = [ flag ]; };
 
@@ -136,13 +197,13 @@ in
     c:
     let
       get = name: default: if c ? ${name} && c.${name} != null then c.${name} else default;
-      private = get "privateNetwork" false;
+      flags = sum (map flagKey (flagsOf (get "extraFlags" [ ])));
+      private = get "privateNetwork" false || flags ? privateNetwork;
       # For systemd-nspawn each of these means a network of the guest's own.
       links =
         get "interfaces" [ ] != [ ] || get "macvlans" [ ] != [ ] || get "extraVeths" { } != { };
       given = builtins.filter (o: !isEmpty (c.${o} or null)) first;
       veth = private && builtins.filter (o: o != "forwardPorts") given != [ ];
-      flags = sum (map flagKey (get "extraFlags" [ ]));
       mounts = map mount (builtins.attrValues (get "bindMounts" { }) ++ flags.bindMounts or [ ]);
       noResolver = !(get "copyResolvConf" true);
 
@@ -153,7 +214,11 @@ in
             tmpfs = get "tmpfs" [ ];
             extraFlags = when (noResolver && !private && !links) "--resolv-conf=off";
           }
-          (removeAttrs flags [ "bindMounts" ])
+          (removeAttrs flags [
+            "bindMounts"
+            "privateNetwork"
+            "privateUsers"
+          ])
         ]
       );
 
@@ -174,6 +239,8 @@ in
         // lists
         // {
           privateNetwork = private || links;
+          # The last one counts, and flags come after the option's.
+          privateUsers = builtins.foldl' (_: v: v) (users (get "privateUsers" "no")) (flags.privateUsers or [ ]);
           # Without a link, the original has a loopback interface alone.
           networks = if private && !links && !veth then [ "none" ] else null;
           extraVeths = get "extraVeths" { };

@@ -80,7 +80,7 @@ func TestNixosContainer(t *testing.T) {
 	d.says(0, "", "list")
 	d.says(1, "gone", "status", "web")
 	for _, verb := range []string{"start", "stop", "restart", "terminate", "update", "login", "root-login", "run", "show-ip", "show-host-key"} {
-		d.has(d.says(1, "", verb, "web").err, "no such container")
+		d.has(d.says(1, "", verb, "web").err, "does not exist")
 	}
 	d.says(0, "", "destroy", "web")
 	r := d.says(0, "", "create", "web", "--system-path", one)
@@ -137,7 +137,7 @@ func TestNixosContainerRestore(t *testing.T) {
 	d.host(fmt.Sprintf("tar czf %s -C %s var/lib/nixos-containers/web/ || test $? = 1", backup, d.root))
 	d.says(0, "", "destroy", "web")
 	d.missing("web")
-	d.has(d.says(1, "", "start", "web").err, "no such container")
+	d.has(d.says(1, "", "start", "web").err, "does not exist")
 	d.host(fmt.Sprintf("tar xzf %s -C %s", backup, d.root))
 	d.says(0, "", "start", "web")
 	d.says(0, "web", "list")

@@ -33,7 +33,10 @@ let
   };
 in
 {
-  imports = [ containersModule ];
+  imports = [
+    containersModule
+    ./guest.nix # a guest has no options that a host has not
+  ];
 
   options = {
     assertions = option (types.listOf types.raw) [ ];
@@ -54,7 +57,6 @@ in
       };
     };
     nix.package = option types.raw { outPath = "/nix/store/00000000000000000000000000000000-nix"; };
-    services.resolved.enable = no;
     system.stateVersion = option types.str "24.11";
     systemd = {
       package = option types.raw { outPath = "/nix/store/00000000000000000000000000000000-systemd"; };

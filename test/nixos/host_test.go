@@ -110,6 +110,15 @@ func TestContainersOptions(t *testing.T) {
 		{"extraFlags", `extraFlags = [ "--capability=CAP_SYS_TIME" ]; additionalCapabilities = [ "CAP_SYS_TIME" ];`, "additionalCapabilities", `["CAP_SYS_TIME"]`},
 		{"extraFlags", `extraFlags = [ "--system-call-filter=@keyring bpf" ];`, "systemCallFilter", `["@keyring","bpf"]`},
 		{"extraFlags", `extraFlags = [ "--tmpfs=/t" ];`, "tmpfs", `["/t"]`},
+		{"extraFlags", `extraFlags = [ "--tmpfs" "/t" "--capability=CAP_CHOWN --rlimit=RLIMIT_NOFILE=64" ];`, "tmpfs", `["/t"]`},
+		{"extraFlags", `extraFlags = [ "--tmpfs" "/t" "--capability=CAP_CHOWN --rlimit=RLIMIT_NOFILE=64" ];`, "extraFlags", `["--rlimit=RLIMIT_NOFILE=64"]`},
+		{"extraFlags", `extraFlags = [ "--setenv" "A=B" ];`, "extraFlags", `["--setenv","A=B"]`},
+		{"extraFlags", `extraFlags = [ "-U" ];`, "privateUsers", `"pick"`},
+		{"extraFlags", `extraFlags = [ "-U" "--private-users-ownership=chown" "--link-journal=host" ];`, "extraFlags", `[]`},
+		{"extraFlags", `privateUsers = "pick"; extraFlags = [ "-U --private-users=131072:65536" ];`, "privateUsers", `131072`},
+		{"extraFlags", `extraFlags = [ "--private-network" ];`, "networks", `["none"]`},
+		{"dropCapabilities", `dropCapabilities = [ "CAP_CHOWN" "CAP_KILL" ];`, "dropCapabilities", `["CAP_CHOWN","CAP_KILL"]`},
+		{"privateUsers", `privateUsers = 0;`, "privateUsers", `"identity"`},
 	}
 	var texts []string
 	covered := map[string]bool{}
@@ -371,7 +380,7 @@ func TestHost(t *testing.T) {
 // TestGuest looks at the system of a guest.
 func TestGuest(t *testing.T) {
 	t.Parallel()
-	var got struct{ Berths, Nspawns, Resolved, Own, Nix map[string]any }
+	var got struct{ Berths, Nspawns, Elsewhere, Resolved, Own, Nix map[string]any }
 	evaluate(t, `let
 	  seen = c: { inherit (c.boot) isContainer; console = c.console.enable; nix = c.nix.enable; wait = c.systemd.network.wait-online.enable; resolver = c.networking.useHostResolvConf;
 	    dhcp = c.networking.useDHCP; timeout = lib.hasInfix "DefaultDeviceTimeoutSec=1s" c.systemd.extraConfig; remounts = c.system.activationScripts.specialfs == "mount";
@@ -380,6 +389,7 @@ func TestGuest(t *testing.T) {
 	in {
 	  berths = berths { };
 	  nspawns = seen (host { virtualisation.nspawn = { imports = [ { nix.enable = true; } ]; containers.c.config = { }; }; }).virtualisation.nspawn.containers.c.config;
+	  elsewhere = seen (host { virtualisation.nspawn.isContainer = true; });
 	  resolved = berths { services.resolved.enable = true; };
 	  nix = seen (host { services.berth.containers.c = { config = { }; nixInGuest = "own"; }; }).services.berth.containers.c.config;
 	  own = berths { nix.enable = true; networking.useDHCP = true; networking.hostName = "other"; };
@@ -391,6 +401,7 @@ func TestGuest(t *testing.T) {
 	}{
 		"of services.berth":        {got.Berths, nil},
 		"of virtualisation.nspawn": {got.Nspawns, map[string]any{"root": "", "nix": true}},
+		"that is built elsewhere":  {got.Elsewhere, map[string]any{"root": "", "name": "nixos"}},
 		"with systemd-resolved":    {got.Resolved, map[string]any{"resolver": false}},
 		"with a Nix":               {got.Nix, map[string]any{"nix": true}},
 		"that says otherwise":      {got.Own, map[string]any{"nix": true, "dhcp": true, "name": "other"}},

@@ -47,10 +47,19 @@ type run struct {
 func Main(ctx context.Context, args []string, p Program) int {
 	r := &run{Program: p}
 	if err := r.main(ctx, args); err != nil {
-		p.PrintError(err)
+		p.PrintError(r.worded(err))
 		return codeFailed
 	}
 	return r.code
+}
+
+// worded is an error in the words that scripts know from the original.
+func (r *run) worded(err error) error {
+	var e *container.Error
+	if !errors.As(err, &e) || e.Subject != string(r.name) || !errors.Is(e.Err, container.ErrNotFound) {
+		return err
+	}
+	return &container.Error{Err: fmt.Errorf("container %q does not exist", r.name), Hint: e.Hint}
 }
 
 func (r *run) main(ctx context.Context, args []string) error {
