@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,8 +142,8 @@ func statusRows(s container.Status) [][]string {
 	for _, l := range s.Links {
 		add("network", linkWords(l))
 	}
-	for k, v := range s.Labels {
-		add("label", k+"="+v)
+	for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
+		add("label", k+"="+s.Labels[k])
 	}
 	for _, i := range s.Ingress {
 		add("ingress", ingressWords(i))
@@ -159,7 +161,7 @@ func (a *app) showCmd() *cobra.Command {
 	var all bool
 	c := a.jsonFlag(&cobra.Command{
 		Use: "show NAME...", Short: "Show what is wanted of containers, as a declaration", ValidArgsFunction: a.complete,
-		Args: argsError(cobra.MinimumNArgs(1)),
+		Args: takes(1, noLimit),
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {
