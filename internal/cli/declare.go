@@ -50,9 +50,10 @@ func (a *app) wish(ctx context.Context, h *berth.Host, s sources) (berth.Wish, e
 		return berth.Wish{}, err
 	}
 	w := s.how.on(berth.Wish{Adopt: s.adopt, NixFlags: a.nixFlags})
+	var owners []container.Owner
 	for _, d := range all {
-		if s.prune || s.release {
-			w.Prune = append(w.Prune, d.Owner)
+		if d.Owner != container.OwnerCLI {
+			owners = append(owners, d.Owner)
 		}
 		for _, n := range d.Networks {
 			w.Networks = append(w.Networks, berth.WantedNetwork{Name: n.Name, Owner: d.Owner, Spec: n.Spec})
@@ -61,7 +62,15 @@ func (a *app) wish(ctx context.Context, h *berth.Host, s sources) (berth.Wish, e
 			w.Containers = append(w.Containers, berth.Wanted{Name: c.Name, Owner: d.Owner, Spec: c.Spec})
 		}
 	}
-	return w, nil
+	if s.prune || s.release {
+		w.Prune = owners
+		return w, nil
+	}
+	left, err := undeclared(h, w, owners)
+	for _, n := range left {
+		a.say("note: %s is no longer declared, and left as it is: --prune destroys it; berth apply --release stops it and keeps its data", n)
+	}
+	return w, err
 }
 
 func (a *app) read(ctx context.Context, h *berth.Host, files []string) ([]*declare.Declaration, error) {

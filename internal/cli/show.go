@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,18 +46,15 @@ func (a *app) list(h *berth.Host, names []container.Name, quiet bool) error {
 		}
 		return nil
 	}
-	all, err := h.List(names)
-	if err != nil {
-		return err
-	}
+	all, unread := h.List(names)
 	if a.json {
-		return a.printJSON(all)
+		return errors.Join(a.printJSON(all), unread)
 	}
 	rows := [][]string{{"NAME", "STATE", "FOR", "ADDRESS", "IMAGE", "OWNER"}}
 	for _, s := range all {
 		rows = append(rows, []string{string(s.Name), stateWord(s), ago(s.Since), addressWord(s), cmp.Or(s.Image, s.System.Short()), string(s.Owner)})
 	}
-	return table(a.Out, rows)
+	return errors.Join(table(a.Out, rows), unread)
 }
 
 func stateWord(s container.Status) string {
