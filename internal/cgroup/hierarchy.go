@@ -3,13 +3,14 @@ package cgroup
 import (
 	"bufio"
 	"bytes"
-	"fmt"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/mountinfo"
 )
 
@@ -45,7 +46,7 @@ func Mounted() (Hierarchies, error) {
 		}
 	}
 	if len(h.list) == 0 {
-		return h, fmt.Errorf("no cgroup file system is mounted")
+		return h, &container.Error{Err: errors.New("no cgroup file system is mounted"), Hint: "mount -t cgroup2 cgroup2 /sys/fs/cgroup"}
 	}
 	return h, nil
 }

@@ -27,6 +27,10 @@ func (a *app) adoptCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(names) == 0 {
+				a.say("nothing to do")
+				return nil
+			}
 			if undo {
 				return a.giveBack(cmd.Context(), h, names)
 			}
@@ -44,7 +48,7 @@ func adoptable(x berth.Nixos, args []string, all bool) ([]container.Name, error)
 	case all && len(args) > 0:
 		return nil, usageError(errors.New("either names or --all, not both"))
 	case !all && len(args) == 0:
-		return nil, usageError(errors.New("no container is named"))
+		return nil, &container.Error{Err: errors.New("no container is named"), Code: container.CodeUsage, Hint: "give names, or --all"}
 	case all:
 		return x.Imperative()
 	}

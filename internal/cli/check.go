@@ -10,7 +10,7 @@ import (
 // on another one: it looks at no host.
 func (a *app) checkCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "check FILE...", Hidden: true, Args: argsError(cobra.MinimumNArgs(1)),
+		Use: "check FILE...", Hidden: true, Args: takes(1, noLimit),
 		RunE: func(_ *cobra.Command, files []string) error {
 			_, err := declare.Loader{}.Load(files...)
 			return err

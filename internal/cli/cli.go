@@ -7,11 +7,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -56,26 +54,9 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	return a.code
 }
 
-// usageError is a mistake in the command line itself.
-func usageError(err error) error {
-	return &container.Error{Err: err, Code: container.CodeUsage, Hint: "berth --help shows the commands, berth COMMAND --help one of them"}
-}
-
 // Command is the whole command line, for documentation.
 func Command() *cobra.Command {
 	return (&app{Streams: Streams{os.Stdin, os.Stdout, os.Stderr}}).command(nil)
-}
-
-// unknownCommand refuses a word that is no command, and names those like it.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("there is no command %q", args[0])
-	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-		return &container.Error{Err: err, Code: container.CodeUsage, Hint: "did you mean " + strings.Join(like, " or ")}
-	}
-	return usageError(err)
 }
 
 // The groups of verbs in the help.
@@ -97,7 +78,7 @@ func (a *app) base() *cobra.Command {
 		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
+	root.SetFlagErrorFunc(flagError)
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
@@ -146,6 +127,7 @@ func (a *app) command(words []string) *cobra.Command {
 			}
 		}
 	}
+	root.SetHelpCommand(helpCmd())
 	root.SetHelpCommandGroupID(groupHost)
 	root.SetCompletionCommandGroupID(groupHost)
 	return root
@@ -196,13 +178,3 @@ func (a *app) yesFlag(c *cobra.Command) *cobra.Command {
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
-
-// argsError wraps an argument check so that its error is one of usage.
-func argsError(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError(err)
-		}
-		return nil
-	}
-}

@@ -17,7 +17,7 @@ import (
 func (a *app) cpCmd() *cobra.Command {
 	var keep bool
 	c := &cobra.Command{
-		Use: "cp SOURCE DESTINATION", Short: "Copy files and directories into, out of and between running guests", Args: argsError(cobra.ExactArgs(2)),
+		Use: "cp SOURCE DESTINATION", Short: "Copy files and directories into, out of and between running guests", Args: takes(2, 2),
 		Long:    "Copy files and directories into, out of and between running guests.\n\nA place in a guest is NAME:/PATH. A source goes into a destination that is a directory.",
 		Example: "  berth cp index.html web:/srv/www/\n  berth cp db:/var/lib/db ./backup",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -64,7 +64,7 @@ func place(arg string) (berth.Place, error) {
 // packCmd and unpackCmd are the ends of a copy that are in a guest.
 func (a *app) packCmd() *cobra.Command {
 	var o transfer.Options
-	c := &cobra.Command{Use: "pack PATH", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
+	c := &cobra.Command{Use: "pack PATH", Hidden: true, Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return transfer.Send(cmd.Context(), a.Out, args[0], o)
 		}}
@@ -74,7 +74,7 @@ func (a *app) packCmd() *cobra.Command {
 
 func (a *app) unpackCmd() *cobra.Command {
 	var o transfer.Options
-	c := &cobra.Command{Use: "unpack PATH NAME", Hidden: true, Args: argsError(cobra.ExactArgs(2)),
+	c := &cobra.Command{Use: "unpack PATH NAME", Hidden: true, Args: takes(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return transfer.Receive(cmd.Context(), a.In, args[0], args[1], o)
 		}}

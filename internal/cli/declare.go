@@ -16,6 +16,12 @@ import (
 	"github.com/berth-containers/berth/internal/declare"
 )
 
+// What verbs read without -f.
+const (
+	hostDeclarations  = "those in /etc/berth/containers"
+	folderDeclaration = "berth.yaml or berth.nix of this folder"
+)
+
 // sources are the flags that say which declarations a verb reads.
 type sources struct {
 	files []string
@@ -26,12 +32,9 @@ type sources struct {
 	release bool
 }
 
-func (s *sources) flags(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&s.files, "file", "f", nil, "declaration, directory of declarations, or flake; - is the standard input (default: those in /etc/berth/containers)")
-	s.wishFlags(c)
-}
-
-func (s *sources) wishFlags(c *cobra.Command) {
+// flags gives a verb the flags; unless -f is given, it reads what byDefault says.
+func (s *sources) flags(c *cobra.Command, byDefault string) {
+	c.Flags().StringArrayVarP(&s.files, "file", "f", nil, "`FILE` with a declaration, directory of such files, or flake; - is the standard input (default: "+byDefault+")")
 	c.Flags().BoolVar(&s.adopt, "adopt", false, "take over containers that have another owner")
 	s.how.flags(c)
 	c.Flags().BoolVar(&s.prune, "prune", false, "destroy containers and networks of these declarations that they no longer name")
@@ -47,9 +50,10 @@ func (a *app) wish(ctx context.Context, h *berth.Host, s sources) (berth.Wish, e
 		return berth.Wish{}, err
 	}
 	w := s.how.on(berth.Wish{Adopt: s.adopt, NixFlags: a.nixFlags})
+	var owners []container.Owner
 	for _, d := range all {
-		if s.prune || s.release {
-			w.Prune = append(w.Prune, d.Owner)
+		if d.Owner != container.OwnerCLI {
+			owners = append(owners, d.Owner)
 		}
 		for _, n := range d.Networks {
 			w.Networks = append(w.Networks, berth.WantedNetwork{Name: n.Name, Owner: d.Owner, Spec: n.Spec})
@@ -58,7 +62,15 @@ func (a *app) wish(ctx context.Context, h *berth.Host, s sources) (berth.Wish, e
 			w.Containers = append(w.Containers, berth.Wanted{Name: c.Name, Owner: d.Owner, Spec: c.Spec})
 		}
 	}
-	return w, nil
+	if s.prune || s.release {
+		w.Prune = owners
+		return w, nil
+	}
+	left, err := undeclared(h, w, owners)
+	for _, n := range left {
+		a.say("note: %s is no longer declared, and left as it is: --prune destroys it; berth apply --release stops it and keeps its data", n)
+	}
+	return w, err
 }
 
 func (a *app) read(ctx context.Context, h *berth.Host, files []string) ([]*declare.Declaration, error) {
@@ -73,8 +85,11 @@ func (a *app) read(ctx context.Context, h *berth.Host, files []string) ([]*decla
 	dir := filepath.Join(h.Config(), "containers")
 	all, err := l.Load(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, declare.ErrNoDeclaration) {
-		return nil, &container.Error{Err: fmt.Errorf("there is no declaration in %s", dir), Code: container.CodeUsage,
-			Hint: "name one with -f, or run berth up in the folder of a berth.yaml"}
+		hint := "name one with -f, or run berth up in the folder of a berth.yaml"
+		if path, err := declarationHere(); err == nil {
+			hint = "for that of this folder give -f " + filepath.Base(path)
+		}
+		return nil, &container.Error{Err: fmt.Errorf("there is no declaration in %s", dir), Code: container.CodeUsage, Hint: hint}
 	}
 	return all, err
 }
@@ -82,7 +97,7 @@ func (a *app) read(ctx context.Context, h *berth.Host, files []string) ([]*decla
 func (a *app) planCmd() *cobra.Command {
 	var s sources
 	c := a.jsonFlag(&cobra.Command{
-		Use: "plan", Short: "Show what apply would do", Args: argsError(cobra.NoArgs),
+		Use: "plan", Short: "Show what apply would do", Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -103,17 +118,17 @@ func (a *app) planCmd() *cobra.Command {
 			return nil
 		},
 	})
-	s.flags(c)
+	s.flags(c, hostDeclarations)
 	return a.passFlags(c)
 }
 
 func (a *app) applyCmd() *cobra.Command {
 	var s sources
 	c := a.yesFlag(&cobra.Command{
-		Use: "apply", Short: "Make containers as their declarations want them", Args: argsError(cobra.NoArgs),
+		Use: "apply", Short: "Make containers as their declarations want them", Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.apply(cmd.Context(), s) },
 	})
-	s.flags(c)
+	s.flags(c, hostDeclarations)
 	c.Flags().BoolVar(&s.release, "release", false, "stop containers of these declarations that they no longer name, and keep their data; they are of the command line then")
 	c.MarkFlagsMutuallyExclusive("prune", "release")
 	return a.passFlags(c)
@@ -122,17 +137,20 @@ func (a *app) applyCmd() *cobra.Command {
 func (a *app) upCmd() *cobra.Command {
 	var s sources
 	c := a.yesFlag(&cobra.Command{
-		Use: "up", Short: "Apply the berth.yaml of this folder", Args: argsError(cobra.NoArgs),
+		Use: "up", Short: "Apply the berth.yaml of this folder", Args: takes(0, 0),
+		Example: "  berth up\n  berth up -f /srv/shop/berth.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path, err := declarationHere()
-			if err != nil {
-				return err
+			if len(s.files) == 0 {
+				path, err := declarationHere()
+				if err != nil {
+					return err
+				}
+				s.files = []string{filepath.Base(path)}
 			}
-			s.files = []string{filepath.Base(path)}
 			return a.apply(cmd.Context(), s)
 		},
 	})
-	s.wishFlags(c)
+	s.flags(c, folderDeclaration)
 	return a.passFlags(c)
 }
 
@@ -149,7 +167,7 @@ func declarationHere() (string, error) {
 		}
 	}
 	return "", &container.Error{Err: errors.New("this folder has no berth.yaml"), Code: container.CodeUsage,
-		Hint: "go to a folder that has one, or a berth.nix, or name another declaration: berth apply -f FILE"}
+		Hint: "go to a folder that has one, or a berth.nix, or name another declaration with -f FILE"}
 }
 
 func (a *app) apply(ctx context.Context, s sources) error {
@@ -195,30 +213,44 @@ func (a *app) carryOut(ctx context.Context, h *berth.Host, w berth.Wish) error {
 }
 
 func (a *app) downCmd() *cobra.Command {
-	return &cobra.Command{
-		Use: "down", Short: "Shut down the containers of the berth.yaml of this folder; their data stays", Args: argsError(cobra.NoArgs),
+	var files []string
+	c := &cobra.Command{
+		Use: "down", Short: "Shut down the containers of the berth.yaml of this folder; their data stays", Args: takes(0, 0),
+		Example: "  berth down\n  berth down -f /srv/shop/berth.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {
 				return err
 			}
-			path, err := declarationHere()
+			if len(files) == 0 {
+				path, err := declarationHere()
+				if err != nil {
+					return err
+				}
+				files = []string{path}
+			}
+			if slices.Contains(files, "-") {
+				return usageError(errors.New("what was declared on the standard input belongs to the command line: berth stop NAME... shuts it down"))
+			}
+			owners, err := declare.Owners(files...)
 			if err != nil {
 				return err
 			}
-			return a.stopOwned(cmd.Context(), h, container.OwnerFile(path))
+			return a.stopOwned(cmd.Context(), h, owners)
 		},
 	}
+	c.Flags().StringArrayVarP(&files, "file", "f", nil, "`FILE` with a declaration, directory of such files, or flake (default: "+folderDeclaration+")")
+	return c
 }
 
-func (a *app) stopOwned(ctx context.Context, h *berth.Host, owner container.Owner) error {
+func (a *app) stopOwned(ctx context.Context, h *berth.Host, owners []container.Owner) error {
 	all, err := h.Select(berth.Selection{All: true})
 	if err != nil {
 		return err
 	}
 	var names []container.Name
 	for _, n := range all {
-		if _, o, err := h.Spec(n); err == nil && o == owner {
+		if _, o, err := h.Spec(n); err == nil && slices.Contains(owners, o) {
 			names = append(names, n)
 		}
 	}

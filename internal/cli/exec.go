@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,18 +53,30 @@ func (f *wayFlag) Set(text string) error {
 	return nil
 }
 
+// afterName are the arguments for the program.
+func afterName(cmd *cobra.Command, args []string) ([]string, error) {
+	switch rest := args[1:]; {
+	case len(rest) > 0 && rest[0] == "--":
+		return rest[1:], nil
+	case len(rest) > 0 && strings.HasPrefix(rest[0], "-"):
+		return nil, misuse(cmd, fmt.Errorf("%s: flags of %s come before the name; what comes after it is for the guest, and begins with --", rest[0], cmd.Name()))
+	default:
+		return rest, nil
+	}
+}
+
 func (a *app) execCmd() *cobra.Command {
 	var f commandFlags
 	c := &cobra.Command{
-		Use: "exec NAME -- COMMAND [ARGUMENT...]", Short: "Run a program in a running guest; its exit code is the command's",
-		ValidArgsFunction: a.complete, Args: argsError(cobra.MinimumNArgs(2)),
+		Use: "exec [flags] NAME -- COMMAND [ARGUMENT...]", Short: "Run a program in a running guest; its exit code is the command's",
+		ValidArgsFunction: a.complete, Args: takes(2, noLimit),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rest := args[1:]
-			if rest[0] == "--" {
-				rest = rest[1:]
+			rest, err := afterName(cmd, args)
+			if err != nil {
+				return err
 			}
 			if len(rest) == 0 {
-				return usageError(errors.New("no command is given"))
+				return misuse(cmd, errors.New("no command is given"))
 			}
 			return a.inside(cmd, args[0], berth.Command{Args: rest, User: f.user, Dir: f.dir, Env: f.env, Way: f.via.Way, Terminal: f.terminal})
 		},
@@ -76,12 +90,12 @@ func (a *app) execCmd() *cobra.Command {
 func (a *app) shellCmd() *cobra.Command {
 	var f commandFlags
 	c := &cobra.Command{
-		Use: "shell NAME [-- ARGUMENT...]", Short: "Open a login shell in a running guest, without a password",
-		ValidArgsFunction: a.complete, Args: argsError(cobra.MinimumNArgs(1)),
+		Use: "shell [flags] NAME [-- ARGUMENT...]", Short: "Open a login shell in a running guest, without a password",
+		ValidArgsFunction: a.complete, Args: takes(1, noLimit),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rest := args[1:]
-			if len(rest) > 0 && rest[0] == "--" {
-				rest = rest[1:]
+			rest, err := afterName(cmd, args)
+			if err != nil {
+				return err
 			}
 			return a.inside(cmd, args[0], berth.Command{Args: rest, Shell: true, User: f.user, Dir: f.dir, Env: f.env, Way: f.via.Way, Terminal: isTerminal(a.In)})
 		},
@@ -94,7 +108,7 @@ func (a *app) loginCmd() *cobra.Command {
 	var via wayFlag
 	c := &cobra.Command{
 		Use: "login NAME", Short: "Log in to a running guest, with a user's name and password",
-		ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		ValidArgsFunction: a.complete, Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.inside(cmd, args[0], berth.Command{Args: []string{"login"}, Terminal: true, Dir: "/", Way: via.Way})
 		},

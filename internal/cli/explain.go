@@ -14,7 +14,7 @@ import (
 func (a *app) explainCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use: "explain [KEY]", Short: "Tell what keys of a declaration mean, and what this host makes of them",
-		Args: argsError(cobra.MaximumNArgs(1)), ValidArgsFunction: completeKey,
+		Args: takes(0, 1), ValidArgsFunction: completeKey,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return a.explain(args[0])

@@ -30,7 +30,7 @@ func (f how) on(w berth.Wish) berth.Wish {
 func (a *app) updateCmd() *cobra.Command {
 	var f how
 	c := a.yesFlag(&cobra.Command{
-		Use: "update NAME", Short: "Give a container what its references stand for now", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		Use: "update NAME", Short: "Give a container what its references stand for now", ValidArgsFunction: a.complete, Args: takes(1, 1),
 		Long: `Give a container what its references stand for now: the NixOS system that its flake or its module is, or to which a link leads, the content of an image.
 
 A running guest changes to another NixOS system in place, and is restarted only where more has changed. One that is not healthy
@@ -52,7 +52,7 @@ func (a *app) rollbackCmd() *cobra.Command {
 	var f how
 	var to int
 	c := a.yesFlag(&cobra.Command{
-		Use: "rollback NAME", Short: "Take a container back to an earlier generation", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		Use: "rollback NAME", Short: "Take a container back to an earlier generation", ValidArgsFunction: a.complete, Args: takes(1, 1),
 		Long: `Take a container back to an earlier generation: what it booted, with the spec that it ran under. What a NixOS guest has written stays.`,
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
 			if to < 0 {
@@ -72,7 +72,7 @@ func (a *app) rollbackCmd() *cobra.Command {
 
 func (a *app) generationsCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "generations NAME", Short: "List what is kept of what a container has booted", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		Use: "generations NAME", Short: "List what is kept of what a container has booted", ValidArgsFunction: a.complete, Args: takes(1, 1),
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
 			all, err := h.Generations(ctx, n)
 			if err != nil {

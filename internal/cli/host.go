@@ -16,7 +16,7 @@ import (
 func (a *app) doctorCmd() *cobra.Command {
 	var fix bool
 	c := a.jsonFlag(&cobra.Command{
-		Use: "doctor", Short: "Check whether this host can run containers, and what was left behind", Args: argsError(cobra.NoArgs),
+		Use: "doctor", Short: "Check whether this host can run containers, and what was left behind", Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -58,7 +58,7 @@ func (a *app) printFindings(all []container.Finding) error {
 		}
 	}
 	if bad > 0 {
-		return fmt.Errorf("%d checks failed", bad)
+		return fmt.Errorf("%d of the checks failed", bad)
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func (a *app) uninstallCmd() *cobra.Command {
 
 func (a *app) partsCmd(use, short, done string, f func(*berth.Host, context.Context) ([]string, error)) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: argsError(cobra.NoArgs),
+		Use: use, Short: short, Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -93,7 +93,7 @@ func (a *app) partsCmd(use, short, done string, f func(*berth.Host, context.Cont
 
 func (a *app) schemaCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "schema", Short: "Print the JSON Schema of a declaration", Args: argsError(cobra.NoArgs),
+		Use: "schema", Short: "Print the JSON Schema of a declaration", Args: takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := a.Out.Write(declare.Schema())
 			return err
@@ -103,7 +103,7 @@ func (a *app) schemaCmd() *cobra.Command {
 
 func (a *app) versionCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "version", Short: "Print the version of berth", Args: argsError(cobra.NoArgs),
+		Use: "version", Short: "Print the version of berth", Args: takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
 			if a.json {

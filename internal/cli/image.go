@@ -19,7 +19,7 @@ func (a *app) imageCmd() *cobra.Command {
 
 func (a *app) imageLsCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "ls", Short: "List images", Args: argsError(cobra.NoArgs),
+		Use: "ls", Aliases: []string{"list"}, Short: "List images", Args: takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -47,7 +47,7 @@ func (a *app) printImages(all []berth.Image) error {
 
 func (a *app) imageImportCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "import REFERENCE...", Short: "Read images from their sources, even if they are there already", Args: argsError(cobra.MinimumNArgs(1)),
+		Use: "import REFERENCE...", Short: "Read images from their sources, even if they are there already", Args: takes(1, noLimit),
 		Example: "  berth image import debian:bookworm\n  berth image import tar:/srv/images/alpine.tar.gz",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.open()
@@ -79,7 +79,7 @@ func (a *app) imageImportCmd() *cobra.Command {
 
 func (a *app) imageRmCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "rm IMAGE...", Short: "Remove images that no container uses, by reference or digest", Args: argsError(cobra.MinimumNArgs(1)),
+		Use: "rm IMAGE...", Short: "Remove images that no container uses, by reference or digest", Args: takes(1, noLimit),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -99,7 +99,7 @@ func (a *app) imageRmCmd() *cobra.Command {
 
 func (a *app) imagePruneCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "prune", Short: "Remove all images that no container uses", Args: argsError(cobra.NoArgs),
+		Use: "prune", Short: "Remove all images that no container uses", Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {

@@ -105,7 +105,7 @@ func (a *app) ingressCACmd() *cobra.Command {
     berth ingress ca > /usr/local/share/ca-certificates/berth.crt && update-ca-certificates
 
 The authority is this host's alone. It is made when it is first needed, and its key stays in /var/lib/berth/ingress.`,
-		Args: argsError(cobra.NoArgs),
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := a.open(); err != nil {
 				return err
@@ -128,7 +128,7 @@ The authority is this host's alone. It is made when it is first needed, and its 
 func (a *app) ingressServeCmd() *cobra.Command {
 	var takeover string
 	c := &cobra.Command{
-		Use: "serve", Hidden: true, Args: argsError(cobra.NoArgs),
+		Use: "serve", Hidden: true, Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			paths, err := a.paths()
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"syscall"
 
@@ -25,10 +26,20 @@ func (a *app) paths() (state.Paths, error) {
 	return state.Paths{Root: root}, err
 }
 
+// byHand refuses a command that is for berth and its supervisor alone: from
+// somebody's shell it would meddle with a guest that runs.
+func byHand() error {
+	return &container.Error{Err: errors.New("berth runs this command itself"), Code: container.CodeUsage,
+		Hint: "berth start NAME starts a container, berth exec NAME -- COMMAND runs a program in one"}
+}
+
+// inUnit reports whether systemd has started this process, in a unit.
+func inUnit() bool { return os.Getppid() == 1 && os.Getenv("INVOCATION_ID") != "" }
+
 // supervision is a command that a supervisor runs for one container.
 func (a *app) supervision(use string, run func(context.Context, state.Paths, container.Name) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Hidden: true, Args: argsError(cobra.ExactArgs(1)),
+		Use: use, Hidden: true, Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := container.ParseName(args[0])
 			if err != nil {
@@ -46,6 +57,9 @@ func (a *app) supervision(use string, run func(context.Context, state.Paths, con
 // shimCmd is the process beside a container under the embedded supervisor.
 func (a *app) shimCmd() *cobra.Command {
 	return a.supervision("shim NAME", func(_ context.Context, paths state.Paths, n container.Name) error {
+		if !embedded.IsShim() {
+			return byHand()
+		}
 		h, err := cgroup.Mounted()
 		if err != nil {
 			return err
@@ -57,6 +71,9 @@ func (a *app) shimCmd() *cobra.Command {
 // runCmd becomes systemd-nspawn, for a unit.
 func (a *app) runCmd() *cobra.Command {
 	return a.supervision("run NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {
+		if !inUnit() {
+			return byHand()
+		}
 		h, err := cgroup.Mounted()
 		if err != nil {
 			return err
@@ -73,6 +90,9 @@ func (a *app) attachCmd() *cobra.Command {
 // settleCmd comes after each run of a guest in a unit.
 func (a *app) settleCmd() *cobra.Command {
 	return a.supervision("settle NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {
+		if !inUnit() {
+			return byHand()
+		}
 		h, err := cgroup.Mounted()
 		if err != nil {
 			return err
@@ -88,6 +108,9 @@ func (a *app) settleCmd() *cobra.Command {
 // haltCmd is how a unit begins to stop.
 func (a *app) haltCmd() *cobra.Command {
 	return a.supervision("halt NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {
+		if !inUnit() {
+			return byHand()
+		}
 		h, err := cgroup.Mounted()
 		if err != nil {
 			return err
@@ -100,7 +123,7 @@ func (a *app) haltCmd() *cobra.Command {
 func (a *app) namesCmd() *cobra.Command {
 	var inherited bool
 	c := &cobra.Command{
-		Use: "names", Hidden: true, Args: argsError(cobra.NoArgs),
+		Use: "names", Hidden: true, Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			paths, err := a.paths()
 			if err != nil {
@@ -125,7 +148,7 @@ func (a *app) namesCmd() *cobra.Command {
 
 // enrolCmd is run in a guest by the host, to tell the guest's own Nix of a system.
 func (a *app) enrolCmd() *cobra.Command {
-	return &cobra.Command{Use: "enrol SYSTEM", Hidden: true, Args: argsError(cobra.ExactArgs(1)),
+	return &cobra.Command{Use: "enrol SYSTEM", Hidden: true, Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return enrol.System(cmd.Context(), args[0], a.In)
 		}}

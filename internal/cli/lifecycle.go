@@ -118,6 +118,10 @@ func (a *app) destroyCmd() *cobra.Command {
 	c := a.yesFlag(&cobra.Command{
 		Use: "destroy NAME...", Short: "Remove containers with everything their guests wrote; bind mounts are not touched", ValidArgsFunction: a.complete,
 		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
+			if len(names) == 0 {
+				a.say("nothing to do")
+				return nil
+			}
 			ok, err := a.agreed(fmt.Sprintf("Remove %s and all that is in it?", list(names)))
 			if err != nil || !ok {
 				return err

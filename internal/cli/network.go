@@ -25,7 +25,7 @@ each zone that a container names.`,
 
 func (a *app) networkLsCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "ls", Aliases: []string{"list"}, Short: "List networks, with how many containers are on each", Args: argsError(cobra.NoArgs),
+		Use: "ls", Aliases: []string{"list"}, Short: "List networks, with how many containers are on each", Args: takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -63,7 +63,7 @@ func ownerWord(o container.Owner) string {
 
 func (a *app) networkShowCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "show NAME", Short: "Show a network and who is on it", Args: argsError(cobra.ExactArgs(1)),
+		Use: "show NAME", Short: "Show a network and who is on it", Args: takes(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -158,7 +158,7 @@ func (a *app) portCmd() *cobra.Command {
 		Long: `port shows the ports of the host that lead to a container, as forwardPorts says, and where they lead. IN and OUT are what went
 through each to the guest and from it since that started; of what came by [::1] nothing is in them. A port without an
 address answers on all addresses of the host.`,
-		ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		ValidArgsFunction: a.complete, Args: takes(1, 1),
 		RunE: a.onOne(func(_ context.Context, h *berth.Host, n container.Name, _ []string) error {
 			ports, err := h.Ports(n)
 			if err != nil {

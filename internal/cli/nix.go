@@ -19,7 +19,7 @@ func (a *app) nixCmd() *cobra.Command {
 func (a *app) nixPullCmd() *cobra.Command {
 	var o berth.PullOptions
 	c := &cobra.Command{
-		Use: "pull CACHE PATH|HASH...", Short: "Bring store paths and all they refer to from a binary cache", Args: argsError(cobra.MinimumNArgs(2)),
+		Use: "pull CACHE PATH|HASH...", Short: "Bring store paths and all they refer to from a binary cache", Args: takes(2, noLimit),
 		Long: `Bring store paths and all they refer to from a binary cache into berth's own store. CACHE is a URL (https, http, file,
 s3 for buckets that everybody may read) or a directory. Nix need not be on this host. Each path has to be signed by a key that
 is trusted: that of cache.nixos.org, or instead those of nix.trustedPublicKeys in /etc/berth/berth.yaml, and those given here.
@@ -53,7 +53,7 @@ What is there is not fetched again, also after an interrupted pull.`,
 func (a *app) nixPushCmd() *cobra.Command {
 	var o berth.PushOptions
 	c := &cobra.Command{
-		Use: "push CACHE|HOST PATH|HASH|NAME...", Short: "Write store paths and all they refer to into a binary cache in a directory, or over SSH into another host's store", Args: argsError(cobra.MinimumNArgs(2)),
+		Use: "push CACHE|HOST PATH|HASH|NAME...", Short: "Write store paths and all they refer to into a binary cache in a directory, or over SSH into another host's store", Args: takes(2, noLimit),
 		Long: `Write store paths of berth's own store and all they refer to into a binary cache in a directory, or over SSH into the store of
 another host, as far as it does not have them. HOST is ssh://[USER@]HOST[:PORT]. There they come into the store of Nix where
 nix-store is in the PATH of commands that ssh runs, and otherwise into berth's own. NIX_SSHOPTS has more options for ssh, and
@@ -84,7 +84,7 @@ What came into a store in this way and is used by no container goes with the nex
 func (a *app) nixServeCmd() *cobra.Command {
 	var write, serve bool
 	c := &cobra.Command{
-		Use: "serve", Short: "Give berth's own store to who speaks the protocol of nix-store --serve on standard input and output", Args: argsError(cobra.NoArgs),
+		Use: "serve", Short: "Give berth's own store to who speaks the protocol of nix-store --serve on standard input and output", Args: takes(0, 0),
 		Long: `Give berth's own store to who speaks the protocol of nix-store --serve on standard input and output. It is what berth nix push
 runs on another host. Nix may do so as well, and brings store paths to a host that has none. Who may log in may bring what they
 like: nobody is asked for a signature.`,
@@ -105,7 +105,7 @@ like: nobody is asked for a signature.`,
 
 func (a *app) nixLsCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "ls", Aliases: []string{"list"}, Short: "List store paths, and the names and containers that keep them", Args: argsError(cobra.NoArgs),
+		Use: "ls", Aliases: []string{"list"}, Short: "List store paths, and the names and containers that keep them", Args: takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -129,7 +129,7 @@ func (a *app) nixLsCmd() *cobra.Command {
 
 func (a *app) nixRmCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "rm NAME...", Short: "Forget names of store paths, so that gc can remove what they kept", Args: argsError(cobra.MinimumNArgs(1)),
+		Use: "rm NAME...", Short: "Forget names of store paths, so that gc can remove what they kept", Args: takes(1, noLimit),
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -148,7 +148,7 @@ func (a *app) nixRmCmd() *cobra.Command {
 
 func (a *app) nixGCCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "gc", Short: "Remove store paths that no name and no container needs", Args: argsError(cobra.NoArgs),
+		Use: "gc", Short: "Remove store paths that no name and no container needs", Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -17,10 +19,17 @@ import (
 // hints.
 func (a *app) printError(err error) {
 	for _, e := range leaves(err) {
-		fmt.Fprintf(a.Err, "%s: %v\n", a.program, e)
+		text := e.Error()
+		if errors.Is(e, context.Canceled) { // by a signal
+			text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+		}
+		fmt.Fprintf(a.Err, "%s: %s\n", a.program, text)
 		var known *container.Error
-		if errors.As(e, &known) && known.Hint != "" {
+		switch {
+		case errors.As(e, &known) && known.Hint != "":
 			fmt.Fprintf(a.Err, "hint: %s\n", known.Hint)
+		case errors.Is(e, syscall.ENOSPC):
+			fmt.Fprintln(a.Err, "hint: make room; berth image prune removes images that no container uses")
 		}
 	}
 }

@@ -1,6 +1,12 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,6 +62,29 @@ func TestPlanText(t *testing.T) {
 	} {
 		if got := stepLine(s); got != want {
 			t.Errorf("it says %q, not %q", got, want)
+		}
+	}
+}
+
+// TestErrorText: what is not said in plain words, or has no hint, where it comes
+// from.
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	full := &os.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC}
+	for want, err := range map[string]error{
+		"berth: web: interrupted\n":   container.Named("web", context.Canceled),
+		"berth: context canceled\n":   errors.New("context canceled"), // said by somebody else
+		"berth: web: gone\nhint: a\n": container.Named("web", &container.Error{Err: errors.New("gone"), Hint: "a"}),
+		"berth: web: write /x: no space left on device\nhint: make room; berth image prune removes images that no container uses\n": fmt.Errorf("web: %w", full),
+	} {
+		out, create := os.Create(filepath.Join(t.TempDir(), "out"))
+		if create != nil {
+			t.Fatal(create)
+		}
+		(&app{Streams: Streams{Err: out}, program: "berth"}).printError(err)
+		got, err := os.ReadFile(out.Name())
+		if err := errors.Join(err, out.Close()); err != nil || string(got) != want {
+			t.Errorf("it says %q (%v), not %q", got, err, want)
 		}
 	}
 }

@@ -14,19 +14,9 @@ import (
 // with the machine, and are those of the command line from then on. Nothing of
 // theirs is lost.
 func (a *app) letGo(ctx context.Context, h *berth.Host, w berth.Wish, owners []container.Owner) error {
-	all, err := h.Select(berth.Selection{All: true})
-	if err != nil {
+	names, err := undeclared(h, w, owners)
+	if err != nil || len(names) == 0 {
 		return err
-	}
-	var names []container.Name
-	for _, n := range all {
-		_, owner, err := h.Spec(n)
-		if err == nil && slices.Contains(owners, owner) && !slices.ContainsFunc(w.Containers, func(c berth.Wanted) bool { return c.Name == n }) {
-			names = append(names, n)
-		}
-	}
-	if len(names) == 0 {
-		return nil
 	}
 	if ok, err := a.agreed(fmt.Sprintf("Stop %s, no longer declared, and keep the data?", list(names))); err != nil {
 		return err
@@ -41,6 +31,22 @@ func (a *app) letGo(ctx context.Context, h *berth.Host, w berth.Wish, owners []c
 		errs = append(errs, container.Named(n, disown(ctx, h, n)))
 	}
 	return errors.Join(errs...)
+}
+
+// undeclared are the containers of these owners that w does not name.
+func undeclared(h *berth.Host, w berth.Wish, owners []container.Owner) ([]container.Name, error) {
+	all, err := h.Select(berth.Selection{All: true})
+	if err != nil {
+		return nil, err
+	}
+	var names []container.Name
+	for _, n := range all {
+		_, owner, err := h.Spec(n)
+		if err == nil && slices.Contains(owners, owner) && !slices.ContainsFunc(w.Containers, func(c berth.Wanted) bool { return c.Name == n }) {
+			names = append(names, n)
+		}
+	}
+	return names, nil
 }
 
 // disown gives a container that is stopped to the command line.

@@ -25,7 +25,8 @@ func (s *selection) flags(c *cobra.Command) {
 // names are the containers that the arguments and flags choose.
 func (s *selection) names(h *berth.Host, args []string) ([]container.Name, error) {
 	if len(args) == 0 && !s.all && len(s.labels) == 0 {
-		return nil, usageError(errors.New("no container is named"))
+		return nil, &container.Error{Err: errors.New("no container is named"), Code: container.CodeUsage,
+			Hint: "give names, a pattern such as 'web*', --all, or -l KEY=VALUE"}
 	}
 	if len(args) > 0 && s.all {
 		return nil, usageError(errors.New("either names or --all, not both"))
@@ -69,7 +70,7 @@ func (a *app) onOne(f func(context.Context, *berth.Host, container.Name, []strin
 }
 
 // each does one thing to many containers, some at a time, and prints a line
-// for each on the error stream, and with more than one a summary.
+// for each on the error stream, and with more than one, or none, a summary.
 func (a *app) each(names []container.Name, done string, f func(container.Name) error) error {
 	return a.inGroups([][]container.Name{names}, done, f)
 }
@@ -87,7 +88,10 @@ func (a *app) inGroups(groups [][]container.Name, done string, f func(container.
 			}
 		}
 	}
-	if total > 1 {
+	switch {
+	case total == 0:
+		a.say("nothing to do")
+	case total > 1:
 		a.say("%d %s, %d failed", total-failed, done, failed)
 	}
 	return errors.Join(errs...)

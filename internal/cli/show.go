@@ -3,7 +3,10 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,18 +46,15 @@ func (a *app) list(h *berth.Host, names []container.Name, quiet bool) error {
 		}
 		return nil
 	}
-	all, err := h.List(names)
-	if err != nil {
-		return err
-	}
+	all, unread := h.List(names)
 	if a.json {
-		return a.printJSON(all)
+		return errors.Join(a.printJSON(all), unread)
 	}
 	rows := [][]string{{"NAME", "STATE", "FOR", "ADDRESS", "IMAGE", "OWNER"}}
 	for _, s := range all {
 		rows = append(rows, []string{string(s.Name), stateWord(s), ago(s.Since), addressWord(s), cmp.Or(s.Image, s.System.Short()), string(s.Owner)})
 	}
-	return table(a.Out, rows)
+	return errors.Join(table(a.Out, rows), unread)
 }
 
 func stateWord(s container.Status) string {
@@ -140,8 +140,8 @@ func statusRows(s container.Status) [][]string {
 	for _, l := range s.Links {
 		add("network", linkWords(l))
 	}
-	for k, v := range s.Labels {
-		add("label", k+"="+v)
+	for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
+		add("label", k+"="+s.Labels[k])
 	}
 	for _, i := range s.Ingress {
 		add("ingress", ingressWords(i))
@@ -159,7 +159,7 @@ func (a *app) showCmd() *cobra.Command {
 	var all bool
 	c := a.jsonFlag(&cobra.Command{
 		Use: "show NAME...", Short: "Show what is wanted of containers, as a declaration", ValidArgsFunction: a.complete,
-		Args: argsError(cobra.MinimumNArgs(1)),
+		Args: takes(1, noLimit),
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"reflect"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ func sourceFlags() []struct{ flag, key, usage string } {
 func (a *app) createCmd() *cobra.Command {
 	var start bool
 	c := &cobra.Command{
-		Use: "create NAME --image REFERENCE|--flake REF#ATTR|--config TEXT|--config-file FILE|--system-path PATH [KEY=VALUE...]", Short: "Make a container", Args: argsError(cobra.MinimumNArgs(1)),
+		Use: "create NAME --image REFERENCE|--flake REF#ATTR|--config TEXT|--config-file FILE|--system-path PATH [KEY=VALUE...]", Short: "Make a container", Args: takes(1, noLimit),
 		Example: "  berth create web --image debian:bookworm\n  berth create db --image debian:trixie limits.memoryMax=1G bindMounts./data.hostPath=/srv/db --start\n  berth create site --system-path ./result --start",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.open()
@@ -106,7 +107,7 @@ func (a *app) setCmd() *cobra.Command {
 	var adopt bool
 	var f how
 	c := a.yesFlag(&cobra.Command{
-		Use: "set NAME KEY=VALUE...", Short: "Change keys of a container", ValidArgsFunction: a.complete, Args: argsError(cobra.MinimumNArgs(2)),
+		Use: "set NAME KEY=VALUE...", Short: "Change keys of a container", ValidArgsFunction: a.complete, Args: takes(2, noLimit),
 		Example: "  berth set web limits.memoryMax=1G\n  berth set web labels.tier=front tmpfs+=/scratch\n  berth set web limits.memoryMax=",
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, args []string) error {
 			spec, _, err := h.Spec(n)
@@ -133,7 +134,7 @@ func (a *app) change(ctx context.Context, h *berth.Host, n container.Name, spec 
 func (a *app) editCmd() *cobra.Command {
 	var adopt bool
 	c := a.yesFlag(&cobra.Command{
-		Use: "edit NAME", Short: "Change a container in an editor", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		Use: "edit NAME", Short: "Change a container in an editor", ValidArgsFunction: a.complete, Args: takes(1, 1),
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
 			spec, owner, err := h.Spec(n)
 			if err != nil {
@@ -143,47 +144,56 @@ func (a *app) editCmd() *cobra.Command {
 				return &container.Error{Subject: string(n), Err: fmt.Errorf("%w: %s", container.ErrOwned, owner), Code: container.CodeOwned,
 					Hint: owner.HowToChange() + ", or take it over with --adopt"}
 			}
-			next, changed, err := a.edit(n, spec)
-			if err != nil || !changed {
+			next, file, err := a.edit(n, spec)
+			if err != nil || file == "" {
 				return err
 			}
-			return a.change(ctx, h, n, next, adopt, how{})
+			if now, _, err := h.Spec(n); err != nil || !reflect.DeepEqual(now, spec) {
+				return &container.Error{Subject: string(n), Err: errors.Join(errors.New("another command has changed it meanwhile"), err),
+					Hint: "edit it again; what you wrote is in " + file}
+			}
+			if err := a.change(ctx, h, n, next, adopt, how{}); err != nil {
+				a.say("what you wrote is in %s", file)
+				return err
+			}
+			return os.Remove(file)
 		}),
 	})
 	c.Flags().BoolVar(&adopt, "adopt", false, "take the container over from its declaration")
 	return a.passFlags(c)
 }
 
-// edit lets the user change a spec as a declaration. What does not parse is
-// kept in a file, which the error names.
-func (a *app) edit(n container.Name, spec container.Spec) (container.Spec, bool, error) {
+// edit lets the user change a spec as a declaration, and returns it and the file
+// with what was written; "" if nothing was changed. The file stays, for an error
+// may come of it yet.
+func (a *app) edit(n container.Name, spec container.Spec) (container.Spec, string, error) {
 	f, err := os.CreateTemp("", "berth-*.yaml")
 	if err != nil {
-		return spec, false, err
+		return spec, "", err
 	}
 	before := declare.Render(n, spec, false)
 	if _, err = f.Write(before); err == nil {
 		err = a.runEditor(f.Name())
 	}
 	if err != nil {
-		return spec, false, errors.Join(err, f.Close(), os.Remove(f.Name()))
+		return spec, "", errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
 	after, err := rereadFile(f)
 	if err != nil {
-		return spec, false, err
+		return spec, "", err
 	}
 	if bytes.Equal(before, after) {
 		a.say("nothing was changed")
-		return spec, false, os.Remove(f.Name())
+		return spec, "", os.Remove(f.Name())
 	}
-	d, err := declare.ParseYAML(bytes.NewReader(after), f.Name())
+	d, err := declare.ParseEdited(bytes.NewReader(after), f.Name())
 	if err != nil {
-		return spec, false, err
+		return spec, "", err
 	}
 	if len(d.Containers) != 1 || d.Containers[0].Name != n {
-		return spec, false, &container.Error{Err: fmt.Errorf("%s does not declare %s and nothing else", f.Name(), n), Code: container.CodeUsage}
+		return spec, "", &container.Error{Err: fmt.Errorf("%s does not declare %s and nothing else", f.Name(), n), Code: container.CodeUsage}
 	}
-	return d.Containers[0].Spec, true, os.Remove(f.Name())
+	return d.Containers[0].Spec, f.Name(), nil
 }
 
 // rereadFile reads a file that an editor may have replaced.

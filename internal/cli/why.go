@@ -13,7 +13,7 @@ import (
 
 func (a *app) whyCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
-		Use: "why NAME", Short: "Tell why a container is as it is, the most likely cause first", ValidArgsFunction: a.complete, Args: argsError(cobra.ExactArgs(1)),
+		Use: "why NAME", Short: "Tell why a container is as it is, the most likely cause first", ValidArgsFunction: a.complete, Args: takes(1, 1),
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
 			d, err := h.Why(ctx, n)
 			if err != nil {
@@ -30,6 +30,9 @@ func (a *app) whyCmd() *cobra.Command {
 
 func (a *app) printDiagnosis(d container.Diagnosis) {
 	line := fmt.Sprintf("%s is %s", d.Name, d.State)
+	if d.State == container.Failed {
+		line = fmt.Sprintf("%s has failed", d.Name)
+	}
 	if !d.Since.IsZero() {
 		line += " since " + d.Since.Local().Format(time.DateTime)
 	}

@@ -47,6 +47,23 @@ func ParseYAML(r io.Reader, path string) (*Declaration, error) {
 	return d, nil
 }
 
+// ParseEdited reads the copy of a declaration that somebody has edited in the
+// file at path. Unlike in ParseYAML, the containers that it depends on may be
+// declared elsewhere, and relative paths start in the working directory.
+func ParseEdited(r io.Reader, path string) (*Declaration, error) {
+	p, err := newParser("", 0)
+	if err != nil {
+		return nil, err
+	}
+	p.file.File = path
+	d := p.parse(r)
+	p.problems = append(p.problems, networkProblems([]*Declaration{d})...)
+	if err := problemsOf(p.problems); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
 // parser reads one file and gathers what is wrong with it.
 type parser struct {
 	path     string // absolute, or ""

@@ -54,6 +54,28 @@ func (l Loader) Load(paths ...string) ([]*Declaration, error) {
 	return all, nil
 }
 
+// Owners are those of the containers of the declarations at paths, which are as
+// those of Load, but need not be right.
+func Owners(paths ...string) ([]container.Owner, error) {
+	files, problems := findFiles(paths)
+	if err := problemsOf(problems); err != nil {
+		return nil, err
+	}
+	var owners []container.Owner
+	for _, f := range files {
+		if isReference(f) {
+			owners = append(owners, container.OwnerFlake(f))
+			continue
+		}
+		abs, err := filepath.Abs(f)
+		if err != nil {
+			return nil, err
+		}
+		owners = append(owners, container.OwnerFile(abs))
+	}
+	return owners, nil
+}
+
 func findFiles(paths []string) (files []string, problems []*Problem) {
 	seen := map[string]bool{}
 	for i, path := range paths {

@@ -113,6 +113,11 @@ func agreedTo(p container.Plan, s container.Step) error {
 
 // carryOut does one step; the container's lock is held.
 func (e *Engine) carryOut(ctx context.Context, w Wish, c plan.Wanted, s container.Step) error {
+	if s.Start || s.Restart { // known before an image is fetched, and a guest stopped
+		if err := checkSources(c.Spec); err != nil {
+			return err
+		}
+	}
 	switch s.Action {
 	case container.ActionNone:
 		return nil

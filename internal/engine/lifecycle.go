@@ -149,7 +149,11 @@ func (e *Engine) Await(ctx context.Context, n container.Name, s container.State)
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		obs, _ := e.supervisor.Observe(n)
-		return &container.Error{Subject: string(n), Err: fmt.Errorf("%w: it is %s", container.ErrNotReady, obs.State), Code: container.CodeNotReady}
+		late := container.ErrNotReady
+		if s != container.Running {
+			late = errors.New("not stopped in time")
+		}
+		return &container.Error{Subject: string(n), Err: fmt.Errorf("%w: it is %s", late, obs.State), Code: container.CodeNotReady}
 	}
 	return err
 }

@@ -91,7 +91,10 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wante
 	s := plan.Step(c, o)
 	s.System, s.Flake = c.System, c.Flake
 	if s.Action != container.ActionNone {
-		s.Notes = slices.Concat(networkNotes(c.Spec), systemNotes(c.Spec), sourceNotes(c.Spec, s))
+		if s.Effect != container.EffectLive { // the guest goes on as it is
+			s.Notes = networkNotes(c.Spec)
+		}
+		s.Notes = slices.Concat(s.Notes, systemNotes(c.Spec), sourceNotes(c.Spec, s))
 		err = container.Named(c.Name, errors.Join(e.networkFits(w, c, o, s), e.nixFits(ctx, c, s)))
 	}
 	if o != nil {

@@ -19,7 +19,8 @@ import (
 func (e *Engine) Names() ([]container.Name, error) { return e.Paths.Names() }
 
 // List is the status of each of the containers, in the order of names. One
-// that has gone meanwhile is left out.
+// that has gone meanwhile is left out, and so is one that cannot be read, of
+// which the error tells.
 func (e *Engine) List(names []container.Name) ([]container.Status, error) {
 	for _, n := range e.Paths.InTransition() {
 		if slices.Contains(names, n) {
@@ -35,16 +36,18 @@ func (e *Engine) List(names []container.Name) ([]container.Status, error) {
 		all[i], err = e.look(names[i])
 		return err
 	})
+	var failed []error
 	out := all[:0]
 	for i, err := range errs {
 		if errors.Is(err, container.ErrNotFound) {
 			continue
 		} else if err != nil {
-			return nil, err
+			failed = append(failed, err)
+			continue
 		}
 		out = append(out, all[i])
 	}
-	return out, nil
+	return out, errors.Join(failed...)
 }
 
 // Status looks at one container.

@@ -87,7 +87,7 @@ func (e *Engine) notHealthy(ctx context.Context, w Wish, t *state.Transition, ba
 
 // interrupted is the error for an update whose command is to end before it.
 func interrupted(ctx context.Context) error {
-	return &container.Error{Err: fmt.Errorf("interrupted: %w", context.Cause(ctx)), Hint: "the next command about it brings the update to its end"}
+	return &container.Error{Err: context.Cause(ctx), Hint: "the next command about it brings the update to its end"}
 }
 
 // undoneByKill is why an update was undone whose command was killed.

@@ -28,7 +28,7 @@ type Command struct {
 	Name  string   // what the program is told as its name, where that is not Args[0]
 	File  *os.File // a program of the host to run inside, instead of Args[0]
 	Env   []string // KEY=VALUE, beside those that every program has
-	Dir   string   // absolute; the user's home by default
+	Dir   string   // absolute; the user's home by default, or / where that is not there
 	User  string   // a name or number; root by default
 	Shell bool     // run the user's login shell, and Args are what follows its name
 	Way   Way      // into the guest
@@ -78,6 +78,9 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return CodeFailed, err
 	}
+	if c.Dir == "" {
+		c.Dir = g.home(a)
+	}
 	c = c.forUser(a)
 	if len(c.Args) == 0 {
 		return CodeFailed, errors.New("no command is given")
@@ -104,9 +107,17 @@ func (g *Guest) Exec(ctx context.Context, c Command) (int, error) {
 	return g.execDirect(ctx, c, a, s)
 }
 
+// home is where the user's programs start: / for one whose home is not there,
+// as for login(1).
+func (g *Guest) home(a Account) string {
+	if mode, err := g.mode(a.Home); err != nil || mode&unix.S_IFMT != unix.S_IFDIR {
+		return "/"
+	}
+	return a.Home
+}
+
 // forUser is c with what the account says where c does not.
 func (c Command) forUser(a Account) Command {
-	c.Dir = cmp.Or(c.Dir, a.Home)
 	c.Env = append(environment(a), c.Env...)
 	if c.Shell {
 		c.Args = append([]string{a.Shell}, c.Args...)

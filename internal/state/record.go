@@ -65,7 +65,7 @@ func ReadRecord(dir string) (*Record, error) {
 		err = fmt.Errorf("%s is of version %d, this berth knows %d", filepath.Join(dir, SpecFile), r.Version, recordVersion)
 	}
 	if err != nil {
-		return nil, err
+		return nil, &container.Error{Err: err, Hint: "berth doctor says what to do"}
 	}
 	return &r, nil
 }

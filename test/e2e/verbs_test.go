@@ -47,6 +47,22 @@ func TestAnswers(t *testing.T) {
 	b.has(b.out("--help"), "apply", "exec", "doctor")
 }
 
+// TestUnreadable: a container of which nothing can be read hides no other.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	b.run("create", "a", "--image", tiny())
+	b.run("create", "k", "--image", tiny())
+	must(t, os.WriteFile(filepath.Join(b.root, "var/lib/berth/containers/a/spec.json"), []byte("{ torn"), 0o600))
+	r := b.fails(1, "ls")
+	b.has(r.out, "k ")
+	b.has(r.err, "containers/a/spec.json", "hint: berth doctor says what to do")
+	b.has(b.fails(1, "ls", "--json").out, `"name": "k"`)
+	b.has(b.fails(1, "doctor").out, "remedy: berth destroy a removes it")
+	b.run("destroy", "a")
+	b.run("ls")
+}
+
 // TestMistakes asserts exit codes, that errors have hints, and that stdout
 // stays silent.
 func TestMistakes(t *testing.T) {
@@ -61,13 +77,13 @@ func TestMistakes(t *testing.T) {
 		{2, "frobnicate", "frobnicate"},
 		{2, "start --frobnicate", "unknown flag"},
 		{2, "start", "no container is named"},
-		{2, "create", "arg"},
+		{2, "create", "an argument is missing"},
 		{2, "create a/b --image " + tiny(), "a/b"},
 		{2, "create x --image nonsense", "nonsense"},
 		{2, "set k colour=red", "unknown key"},
 		{2, "apply -f /does/not/exist.yaml", "/does/not/exist.yaml"},
 		{3, "start nobody", "no such container"},
-		{3, "exec nobody", "2 arg"},
+		{3, "exec nobody", "an argument is missing"},
 		{3, "show nobody", "no such container"},
 		{1, "create k --image " + tiny(), "exists already"},
 		{1, "create x --image dir:/does/not/exist", "/does/not/exist"},
@@ -117,6 +133,18 @@ func TestEdit(t *testing.T) {
 	b.has(r.err, kept[0])
 	b.has(b.read(kept[0]), "teir [")
 	is(t, "label", b.status("k").Labels["tier"], "back")
+	must(t, os.Remove(kept[0]))
+
+	b.run("create", "db", "--image", tiny())
+	b.run("set", "k", "dependsOn=[db]") // which the editor's copy does not declare
+	b.editor(`sed -i 's/tier: back/tier: left/' "$1"; "$BERTH_TEST_BIN" set k labels.other=1`)
+	b.has(b.fails(1, "edit", "k").err, "another command has changed it meanwhile", "what you wrote is in ")
+	must(t, os.Remove(glob(b, "berth-*.yaml")[0]))
+	b.editor(`sed -i 's/tier: back/tier: right/' "$1"`)
+	b.run("edit", "k")
+	is(t, "label", b.status("k").Labels["tier"], "right")
+	b.editor(`echo '    bindMounts: { /x: { hostPath: ./missing } }' >>"$1"`) // below the folder, not the copy's
+	b.has(b.fails(1, "edit", "k").err, b.work+"/missing does not exist on the host", "what you wrote is in ")
 }
 
 func glob(b *berth, pattern string) []string {
@@ -228,14 +256,14 @@ func TestWhy(t *testing.T) {
 	r := b.fails(1, "start", "die")
 	b.has(r.err, "berth: die:", "hint: berth why die")
 	b.state("die", "failed")
-	b.has(b.out("why", "die"), "die is failed", "tinyinit: dying")
+	b.has(b.out("why", "die"), "die has failed", "tinyinit: dying")
 	is(t, "causes", strings.Join(b.causes("die"), " "), "end console")
 	b.run("stop", "die") // nothing runs; it is no failure any more
 	b.state("die", "stopped")
 
 	b.run("create", "flag", "--image", tiny(), "extraFlags=[--oops]")
 	b.fails(1, "start", "flag")
-	b.has(b.out("why", "flag"), "flag is failed", "unrecognized option '--oops'")
+	b.has(b.out("why", "flag"), "flag has failed", "unrecognized option '--oops'")
 }
 
 // causes are the kinds of what why says, in its order.
