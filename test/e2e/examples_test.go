@@ -76,8 +76,7 @@ func TestExampleWasabi(t *testing.T) {
 // TestExampleNixos: the example in YAML, and that for nixpkgs, are the same
 // guest.
 func TestExampleNixos(t *testing.T) {
-	t.Parallel()
-	b := newBerth(t)
+	b := newLan(t) // it has a port of the host
 	b.builds()
 	must(t, command(t.Context(), "cp", "-r", filepath.Join(either("BERTH_TEST_EXAMPLES", "../../examples"), "nixos")+"/.", b.work))
 	b.run("apply", "-f", "berth.yaml", "--yes")

@@ -231,7 +231,7 @@ func TestGenerationPending(t *testing.T) {
 // TestGenerationRestart changes more than the system, which takes a restart.
 func TestGenerationRestart(t *testing.T) {
 	t.Parallel()
-	g := newGenerational(t, "one", "timeoutStartSec=20s")
+	g := newGenerational(t, "one")
 	before := g.guest()
 	r := g.run("set", "web", "system="+g.s.Systems["two"], "tmpfs+=/scratch")
 	g.has(r.err, "web: update, effect restart")
@@ -244,7 +244,8 @@ func TestGenerationRestart(t *testing.T) {
 	is(t, "generations", g.table(), "1:one 2:two*")
 
 	for system, want := range map[string]string{"failing": "broken.service failed", "stuck": "not ready in time"} {
-		r = g.fails(5, "set", "web", "system="+g.s.Systems[system], "tmpfs+=/more")
+		limit := map[string]string{"failing": "1min", "stuck": "8s"}[system]
+		r = g.fails(5, "set", "web", "system="+g.s.Systems[system], "tmpfs+=/more", "timeoutStartSec="+limit)
 		g.has(r.err, "goes back to generation 2", want, "it has generation 2 again")
 		is(t, "system", g.guest().system, "two")
 		if out := g.in("web", "mountpoint -q /scratch; mountpoint -q /more || echo no"); out != "no" {

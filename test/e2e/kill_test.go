@@ -31,7 +31,7 @@ func TestKill(t *testing.T) {
 	}
 	t.Run("debian", func(t *testing.T) {
 		t.Parallel()
-		newKiller(t, debian(), lanes).rounds(20)
+		newKiller(t, debian(), lanes).rounds(max(4, total/15))
 	})
 }
 

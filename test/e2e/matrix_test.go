@@ -227,7 +227,7 @@ func (m *matrix) refused(g *matrixGuest, how string, who *networktest.Place, add
 func (l *lan) everything() string {
 	l.Helper()
 	return l.links() + l.host(`
-		ip -d -o link show | sed -E 's/^[0-9]+: //; s/(timer|qlen|link-netnsid|group_fwd_mask)[ ]+[0-9.]+//g; s/@if[0-9]+/@/'
+		ip -d -o link show | sed -E 's/^[0-9]+: //; s/(timer|qlen|link-netnsid|group_fwd_mask|fdb_n_learned)[ ]+[0-9.]+//g; s/@if[0-9]+/@/'
 		ip -4 rule; ip -6 rule
 		nft list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//'
 		grep -rs . /proc/sys/net/ipv4 /proc/sys/net/ipv6 /proc/sys/net/bridge | sort`)

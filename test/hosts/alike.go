@@ -12,22 +12,30 @@ import (
 // systemd: what they are about berth does itself, such as building with Nix,
 // and the host's systemd keeps guests for it as it does in all other tests.
 // This machine has all of them, and each is on one of the other hosts too; see
-// docs/adr/0032. A test that is not in here runs on every host. The slowest
-// come first, so that hosts get about as much to do.
+// docs/adr/0032. A test that is not in here runs on every host. Similar
+// ones are beside each other, the slower first, so that hosts get about as much to do.
 var alike = []string{
 	"TestUpdates/flake", "TestUpdates/config", "TestUpdates/cache", "TestUpdates/path",
-	"TestPorts", "TestNamesKilled", "TestNetworkLive", "TestGuestManagersOfDebian", "TestNixInGuestOwn",
-	"TestBook", "TestWorkshop", "TestUnprivileged", "TestOwnStore", "TestBackup",
-	"TestIngress", "TestIngressACME", "TestExampleWasabi", "TestExampleBridge", "TestExampleNixos", "TestGuestManagers",
-	"TestGenerationHealth", "TestGenerationRestart", "TestGenerationPending", "TestGenerationKept", "TestGenerationHostStore",
-	"TestGenerationFromCache", "TestGenerationStopped", "TestGenerationImages",
-	"TestSystemCached", "TestSystemKinds", "TestSystemChanges", "TestSystemKept", "TestSystemRoot", "TestSystemHostStore",
-	"TestSystemInPlace", "TestSystemFromCache", "TestSystemLeftovers", "TestSystemRefused",
-	"TestNixosContainer", "TestNixosContainerRestore", "TestNixosContainerCreate", "TestNixosContainerBuilt", "TestNixosContainerFile",
-	"TestNixosContainerDeclarative", "TestAdopt",
-	"TestBuilt", "TestBuiltOnce", "TestBuiltFlags", "TestBuiltRefused", "TestBuiltDerivation", "TestBuiltLeftovers", "TestBuiltProgress",
-	"TestNixDeclaration", "TestNix", "TestNixPushSSH", "TestNixInGuestOwnUndone", "TestNixInGuestDaemon",
-	"TestImages", "TestOwners", "TestRecreate", "TestRelativePaths",
+	"TestGeneration/users_pick,_ephemeral_false", "TestGeneration/users_pick,_ephemeral_true", "TestGeneration/users_no,_ephemeral_false",
+	"TestGeneration/users_no,_ephemeral_true",
+	"TestSystem/users_pick,_ephemeral_false", "TestSystem/users_pick,_ephemeral_true", "TestSystem/users_no,_ephemeral_false",
+	"TestSystem/users_no,_ephemeral_true",
+	"TestGenerationKilled/in_place", "TestGenerationKilled/to_a_bad_one", "TestGenerationKilled/restart",
+	"TestInits/openrc", "TestInits/openrc-init", "TestInits/runit", "TestInits/busybox",
+	"TestNamesKilled", "TestPrivateUsers", "TestGuestManagersOfDebian", "TestNixInGuestOwn", "TestPorts", "TestRoots", "TestNixInGuestOwnUndone",
+	"TestOldKernel",
+	"TestGenerationHealth", "TestGenerationRestart", "TestGenerationFromCache", "TestGenerationKept", "TestGenerationPending",
+	"TestGenerationHostStore", "TestGenerationStopped", "TestGenerationImages",
+	"TestSystemCached", "TestSystemKinds", "TestSystemChanges", "TestSystemKept", "TestSystemRoot", "TestSystemInPlace", "TestSystemFromCache",
+	"TestSystemHostStore", "TestSystemLeftovers", "TestSystemRefused",
+	"TestNixosContainerBuilt", "TestAdopt", "TestNixosContainer", "TestNixosContainerDeclarative", "TestNixosContainerCreate", "TestNixosContainerFile",
+	"TestNixosContainerRestore",
+	"TestOwnStore", "TestWorkshop", "TestBackup", "TestBook", "TestUnprivileged",
+	"TestNetworkLive", "TestIngress", "TestIngressACME", "TestExampleWasabi", "TestExampleBridge", "TestExampleNixos", "TestGuestManagers",
+	"TestBuilt", "TestNixPushSSH", "TestBuiltOnce", "TestNixDeclaration", "TestBuiltFlags", "TestBuiltDerivation", "TestBuiltLeftovers",
+	"TestBuiltRefused", "TestBuiltProgress", "TestNix", "TestNixInGuestDaemon",
+	"TestTenContainers", "TestSieveDoubts", "TestConcurrent", "TestCopy", "TestMissingSource", "TestAsk", "TestImages", "TestTwoApplies",
+	"TestRecreate", "TestOwners", "TestAnswers", "TestEdit", "TestRelativePaths", "TestMistakes",
 }
 
 // share has the hosts with systemd, but for those of managers, share what is
@@ -64,24 +72,14 @@ func (b *workbench) leaves(host string) string {
 }
 
 // deal says which tests each of the hosts leaves to which other one: host ->
-// test -> the host that has it. Hosts get their tests in turns, there and back.
+// test -> the host that has it. Hosts get their tests in turns.
 func deal(tests, hosts []string) map[string]map[string]string {
 	left := map[string]map[string]string{}
 	for _, h := range hosts {
 		left[h] = map[string]string{}
-	}
-	if len(hosts) < 2 {
-		return left
-	}
-	order := slices.Clone(hosts)
-	for i, test := range tests {
-		turn := i % len(hosts)
-		if i > 0 && turn == 0 {
-			slices.Reverse(order)
-		}
-		for _, h := range hosts {
-			if h != order[turn] {
-				left[h][test] = order[turn]
+		for i, test := range tests {
+			if has := hosts[i%len(hosts)]; has != h {
+				left[h][test] = has
 			}
 		}
 	}

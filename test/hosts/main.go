@@ -91,7 +91,7 @@ func parseFlags(args []string) (options, error) {
 	f := flag.NewFlagSet("hosts", flag.ContinueOnError)
 	f.StringVar(&names, "hosts", strings.Join(allNames(false), ","), "the hosts, in this order, of which there are "+strings.Join(allNames(true), ", "))
 	f.StringVar(&o.run, "run", "", "run only the tests that match the `REGEXP`, as go test does; on hosts with managers it follows TestBeside")
-	f.IntVar(&o.jobs, "jobs", 2, "the `NUMBER` of hosts at a time")
+	f.IntVar(&o.jobs, "jobs", 4, "the `NUMBER` of hosts at a time")
 	f.StringVar(&o.supervisor, "supervisor", "", "`NAME` of the supervisor on nested hosts, embedded or systemd, instead of what berth chooses")
 	f.StringVar(&o.suite, "suite", "", "run only this `SUITE`: e2e, faults or packages")
 	f.BoolVar(&o.whole, "whole", false, "run all tests on each host, also those that prove the same on all with systemd; so does -run")

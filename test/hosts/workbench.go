@@ -162,7 +162,9 @@ func (b *workbench) visit(ctx context.Context, name string, r *results) (err err
 		return err
 	}
 	say(name, "booted", begun)
-	defer say(name, "done", time.Now())
+	defer func(begun time.Time) {
+		say(name, fmt.Sprintf("done, with %.0f s of the processors", host.Processors().Seconds()), begun)
+	}(time.Now())
 	if len(b.command) > 0 {
 		return b.runCommand(ctx, host)
 	}
@@ -249,7 +251,7 @@ func (b *workbench) runCommand(ctx context.Context, host *nested.Host) error {
 func (b *workbench) runSuite(ctx context.Context, r *results, skip string, start func(ctx context.Context, args ...string) *exec.Cmd) error {
 	ctx, cancel := context.WithTimeout(ctx, b.timeout+time.Minute) // the suite itself knows better what hangs
 	defer cancel()
-	cmd := start(ctx, "-test.v=test2json", "-test.run="+b.run, "-test.skip="+skip, "-test.timeout="+b.timeout.String())
+	cmd := start(ctx, "-test.v=test2json", "-test.parallel=3", "-test.run="+b.run, "-test.skip="+skip, "-test.timeout="+b.timeout.String())
 	cmd.Stdout, cmd.Stderr = r, r
 	passed, failed := r.passed, len(r.failed)
 	err := cmd.Run()
@@ -269,7 +271,7 @@ func (b *workbench) runSuite(ctx context.Context, r *results, skip string, start
 func (b *workbench) environment() []string {
 	env := []string{
 		"BERTH_TEST_BIN=/usr/local/bin/berth", "BERTH_TEST_TINYINIT=" + programs + "/tinyinit", "BERTH_TEST_EXAMPLES=" + programs + "/examples", "BERTH_TEST_CACHE=" + insideCache,
-		"BERTH_TEST_KILLS=45", "BERTH_TEST_UPDATE_KILLS=24", // on each host; on this machine it is more
+		"BERTH_TEST_KILLS=24", "BERTH_TEST_UPDATE_KILLS=64", // the first on each host, and more on this machine; the second is shared
 	}
 	ours := []string{"BERTH_TEST_BIN", "BERTH_TEST_TINYINIT", "BERTH_TEST_EXAMPLES", "BERTH_TEST_CACHE", "BERTH_TEST_DIR"}
 	for _, e := range os.Environ() {

@@ -244,7 +244,7 @@ func (s *Supervisor) cleanUp(ctx context.Context, n container.Name) error {
 	if err != nil && !noSuchUnit(err) {
 		return fmt.Errorf("reset unit: %w", err)
 	}
-	if err := s.detach(ctx, n); err != nil {
+	if err := errors.Join(s.detach(ctx, n), s.vacate(ctx, n)); err != nil {
 		return err
 	}
 	return errors.Join(state.RemoveTree(s.Paths.Run(n)), state.RemoveFailure(s.Paths.Container(n)))

@@ -35,15 +35,17 @@ func TestBeforeInstall(t *testing.T) {
 // TestBeforeKilled kills each of the units that berth makes.
 func TestBeforeKilled(t *testing.T) {
 	run(t, "berth", "create", "k", "--image", tiny, "--start")
-	for i := range 3 {
+	for range 3 {
 		before := statusOf(t, "k")
 		run(t, "systemctl", "kill", "-s", "KILL", "berth@k.service")
 		until(t, "it runs again", func() bool {
 			s := statusOf(t, "k")
 			return s.State == "running" && s.Leader != before.Leader
 		})
-		if s := statusOf(t, "k"); s.Restarts != i+1 {
-			t.Errorf("after it was killed: %+v", s)
+		// It may be more than one: while what was killed is ending, kernels since
+		// 6.14 kill who is started in its group too, and systemd starts it again.
+		if s := statusOf(t, "k"); s.Restarts <= before.Restarts {
+			t.Errorf("after it was killed: %+v, before %+v", s, before)
 		}
 	}
 	run(t, "berth", "exec", "k", "--", "/bin/true")

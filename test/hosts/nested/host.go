@@ -74,7 +74,7 @@ func New(ctx context.Context, o Options) (_ *Host, err error) {
 	if err := os.Mkdir(h.root(), 0o755); err != nil {
 		return nil, err
 	}
-	if err := h.group.Child(o.Name).Create(); err != nil {
+	if err := errors.Join(h.group.Child(o.Name).Create(), h.weigh()); err != nil {
 		return nil, err
 	}
 	if err := raiseInotify(hierarchies); err != nil {
