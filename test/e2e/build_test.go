@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -279,6 +280,9 @@ func TestBuiltLeftovers(t *testing.T) {
 	is(t, "containers", b.out("ls", "-q"), "k")
 	b.run("create", "web", "--config-file", "./slow.nix", "--nixpkgs", "./nixpkgs")
 	is(t, "what is left", fmt.Sprint(entries(t, built)), "[]")
+	b.until("the Nix of the killed command ends", func() bool {
+		return !slices.ContainsFunc(processes(b.root), func(p string) bool { return strings.Contains(p, "nix-store") })
+	})
 }
 
 // TestNixDeclaration applies declarations in Nix: a file, with modules that are

@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise/systemd"
 )
 
 // soon is how long names may take to follow what starts, stops and is killed.
@@ -61,6 +64,10 @@ func TestNames(t *testing.T) {
 	l.run("stop", "--all")
 	l.awaitNames()
 	is(l, "the host's file afterwards", l.read(filepath.Join(l.root, "etc/hosts")), "127.0.0.1 localhost\n")
+	if underSystemd() { // which starts it when nobody needs it, if it was killed as the last guest stopped
+		must(t, command(t.Context(), "systemctl", "start", systemd.NamesUnit(state.Paths{Root: l.root})))
+		l.awaitNames()
+	}
 }
 
 // TestNamesKilled kills the process for names again and again, beside a

@@ -184,7 +184,7 @@ func TestLogs(t *testing.T) {
 		t.Errorf("logs -f after an interrupt: %v", err)
 	}
 	b.run("stop", "a")
-	is(t, "last line", b.out("logs", "--console", "-n", "1", "a"), "said [2J\x1b[31mlater")
+	is(t, "last line", b.out("logs", "--console", "-n", "1", "a"), "said [2J\x1b[31mlater\x1b[0m")
 	b.has(b.run("logs", "-n", "1", "--raw", "a").out, "console: said \x1b[2J")
 
 	b.run("create", "c", "--image", tiny(), "--start")

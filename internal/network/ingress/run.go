@@ -51,7 +51,7 @@ func run(ctx context.Context, o Options) error {
 		if lock == nil {
 			lock, err = state.TryLock(o.Paths.IngressLock())
 			if errors.Is(err, state.ErrLocked) {
-				return nil
+				return in.tell() // for systemd a unit that ends before it was ready has failed
 			} else if err != nil {
 				return err
 			}

@@ -93,10 +93,20 @@ func Run(ctx context.Context, o Options, h cgroup.Hierarchies, inherited bool) e
 	if inherited {
 		return runInherited(ctx, o, h)
 	}
+	ready := sync.OnceFunc(notifySystemd)
+	err := runAlone(ctx, o, h, ready)
+	if err == nil {
+		ready() // for systemd a unit that ends before has failed, also where there was nothing to do
+	}
+	return err
+}
+
+// runAlone serves where nobody waits but, at the most, systemd.
+func runAlone(ctx context.Context, o Options, h cgroup.Hierarchies, ready func()) error {
 	lock, err := takeOver(ctx, o.Paths)
 	for err == nil {
 		again := false
-		again, err = serve(ctx, o, lock, sync.OnceFunc(notifySystemd), serverOf(o.Paths).Group(h).Remove) // of one before
+		again, err = serve(ctx, o, lock, ready, serverOf(o.Paths).Group(h).Remove) // of one before
 		if err != nil || !again {
 			return err
 		}
