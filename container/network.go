@@ -98,5 +98,8 @@ func ParseListenAddress(s string) (string, error) {
 	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsMulticast() {
 		return "", fmt.Errorf("%q is not an address of the host such as 127.0.0.1 or ::1", s)
 	}
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return "", fmt.Errorf("%q is an address on one link only, from which the kernel leads nothing to guests", s)
+	}
 	return a.String(), nil
 }

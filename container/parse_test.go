@@ -74,7 +74,7 @@ func TestParse(t *testing.T) {
 			[]string{"", "10.0.0", "10.0.0.256", "010.0.0.1", "::1", "10.0.0.1/0", "10.0.0.1/33", "10.0.0.1/", "/24", "fd00::1/64", "0.0.0.0", "127.0.0.1", "127.0.0.1/8", "224.0.0.1"}},
 		"IPv6": {address(IPv6), with(same("fd00::1", "fd00::1/64", "fe80::1"), "FD00:0::1", "fd00::1"),
 			[]string{"", "::", "::1", "fe80::1%eth0", "::ffff:10.0.0.1", "::ffff:10.0.0.1/96", "10.0.0.1", "10.0.0.1/24", "fd00::1/129", "ff02::1"}},
-		"listen": {ParseListenAddress, same("0.0.0.0", "127.0.0.1", "::", "::1"), []string{"", "localhost", "::1%lo", "10.0.0.1/8", "::ffff:1.2.3.4"}},
+		"listen": {ParseListenAddress, same("0.0.0.0", "127.0.0.1", "::", "::1"), []string{"", "localhost", "::1%lo", "10.0.0.1/8", "::ffff:1.2.3.4", "fe80::1"}},
 		"path":   {ParsePath, same("/", "/a", "/a b:c", "/ä"), []string{"", "a", "./a", "/a/", "//a", "/a/../b", "/a/.", "/a\n", "/a\xff", "/a\x00", "/" + strings.Repeat("a", 4095)}},
 		"mount point": {ParseMountPoint, same("/srv", "/run/x", "/process", "/devel", "/dev/dri", "/a:b"),
 			[]string{"/", "/proc", "/proc/x", "/sys/fs", "/dev", "/dev/pts", "/dev/shm/x", "/run", "/run/host", "/run/host/x", "srv"}},

@@ -222,24 +222,50 @@ func (a *attachment) activate(k Link) error {
 }
 
 // answerBy has what the guest sends from its addresses on a link go by that link,
-// where the default route is another's: nobody takes it from the guest there.
+// where the default route is another's, or to what is on another: nobody takes it
+// from the guest there.
 func (a *attachment) answerBy(k Link) error {
-	for _, g := range k.Returns {
-		for _, p := range k.Addresses {
-			if p.Addr().Is4() != g.Is4() {
-				continue
-			}
-			if err := a.guest.SetReturn(k.Guest, p, g, k.Table); err != nil {
-				return err
-			}
-		}
-		if k.Kind == Point {
-			if err := a.guest.SetRoute(k.Guest, single(g)); err != nil {
+	for _, p := range k.Addresses {
+		for _, r := range k.returnsFor(p) {
+			if err := a.guest.SetReturn(k.Guest, p, r.by, r.to, k.Table); err != nil {
 				return err
 			}
 		}
 	}
+	for _, g := range k.Returns {
+		if k.Kind != Point {
+			continue
+		}
+		if err := a.guest.SetRoute(k.Guest, single(g)); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// way is a gateway, and what is behind it.
+type way struct {
+	by netip.Addr
+	to netip.Prefix
+}
+
+// returnsFor are the ways that the guest's answers from an address of k go, beside
+// what is on the link.
+func (k Link) returnsFor(from netip.Prefix) []way {
+	var out []way
+	for _, g := range k.Returns {
+		if g.Is4() == from.Addr().Is4() {
+			out = append(out, way{g, netip.PrefixFrom(g, 0).Masked()})
+		}
+	}
+	for _, g := range k.Gateways {
+		for _, to := range k.Around {
+			if g.Is4() == from.Addr().Is4() && g.Is4() == to.Addr().Is4() {
+				out = append(out, way{g, to})
+			}
+		}
+	}
+	return out
 }
 
 // single is the prefix of one address.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
@@ -36,21 +35,10 @@ func Detach(ctx context.Context, paths state.Paths, n container.Name) error {
 		if err != nil {
 			return err
 		}
-		idle, last, err := idleBridges(paths, n)
-		if err != nil {
+		if err := rulesOf(paths).Remove(ctx, was); err != nil {
 			return err
 		}
-		// The kernel takes some 40 ms for a bridge, in which it waits for itself.
-		gone := make(chan error, 1)
-		go func() { gone <- removeBridges(paths, idle, host) }()
-		err = rulesOf(paths).Remove(ctx, was)
-		if err := errors.Join(err, <-gone); err != nil {
-			return err
-		}
-		if last {
-			err = unmanage(paths)
-		}
-		if err != nil {
+		if err := removeBridges(paths, n, host); err != nil {
 			return err
 		}
 		return errors.Join(state.RemoveFile(paths.Lease(n)), removeHalves(paths.Leases()))
@@ -170,36 +158,39 @@ func lent(k Link, in *link.Namespace) (string, error) {
 	return "", nil
 }
 
-// idleBridges are the bridges of berth's networks that no guest has but n, and
-// whether no other guest has a lease.
-func idleBridges(paths state.Paths, n container.Name) (idle []string, last bool, err error) {
+// removeBridges removes the bridges of berth's networks that no guest has but
+// n, and with the last what network managers were told.
+func removeBridges(paths state.Paths, n container.Name, host *link.Namespace) error {
 	all, err := ReadLeases(paths)
 	if err != nil {
-		return nil, false, err
+		return err
 	}
-	used, last := map[string]bool{}, true
+	used, mine := map[string]bool{}, map[string]bool{}
+	others := false
 	for _, l := range all {
+		others = others || l.Name != n
 		for _, k := range l.Links {
-			switch {
-			case k.Network == "":
-			case l.Name == n:
-				idle = append(idle, k.Bridge)
-			default:
+			if k.Network == "" {
+				continue
+			}
+			if l.Name == n {
+				mine[k.Bridge] = true
+			} else {
 				used[k.Bridge] = true
 			}
 		}
-		last = last && l.Name == n
 	}
-	slices.Sort(idle)
-	return slices.DeleteFunc(slices.Compact(idle), func(b string) bool { return used[b] }), last, nil
-}
-
-func removeBridges(paths state.Paths, names []string, host *link.Namespace) error {
-	for _, name := range names {
-		b := bridgeOf(paths, Network{Bridge: name})
+	for bridge := range mine {
+		if used[bridge] {
+			continue
+		}
+		b := bridgeOf(paths, Network{Bridge: bridge})
 		if _, err := host.Remove(b.Name, b.Mark.Owner, b.MAC); err != nil {
 			return err
 		}
 	}
-	return nil
+	if others {
+		return nil
+	}
+	return unmanage(paths)
 }

@@ -61,7 +61,10 @@ type Link struct {
 	// one a family: what the guest sends from its addresses there goes by them,
 	// answers above all.
 	Returns []netip.Addr `json:"returns,omitempty"`
-	// Table is the guest's table of routes for that.
+	// Around is what is on the guest's other links, where this one has a default
+	// route: from its addresses the guest answers who is there by Gateways too.
+	Around []netip.Prefix `json:"around,omitempty"`
+	// Table is the guest's table of routes for Returns and Around.
 	Table int `json:"table,omitempty"`
 	// Resolvers are where the guest asks for names.
 	Resolvers []netip.Addr `json:"resolvers,omitempty"`

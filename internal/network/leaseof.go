@@ -46,6 +46,7 @@ func LeaseOf(paths state.Paths, rec *state.Record, networks Networks) (Lease, er
 	for _, host := range s.Interfaces {
 		m.add(Link{Kind: Moved, Host: host, Guest: host})
 	}
+	m.around()
 	return m.lease.With(s)
 }
 
@@ -105,6 +106,37 @@ func (m *maker) add(l Link) {
 		l.Table = firstTable + len(m.lease.Links)
 	}
 	m.lease.Links = append(m.lease.Links, l)
+}
+
+// around tells links with a default route what is on the others. The kernel would
+// answer there with an address of the first link, which nobody takes from the guest.
+func (m *maker) around() {
+	for i := range m.lease.Links {
+		k := &m.lease.Links[i]
+		for _, o := range m.lease.Links {
+			if o.Guest == k.Guest {
+				continue
+			}
+			for _, p := range slices.Concat(o.Addresses, hosts(o.HostAddresses)) {
+				led := slices.ContainsFunc(k.Gateways, func(g netip.Addr) bool { return g.Is4() == p.Addr().Is4() })
+				if p = p.Masked(); led && !slices.Contains(k.Around, p) {
+					k.Around = append(k.Around, p)
+				}
+			}
+		}
+		if len(k.Around) > 0 {
+			k.Table = firstTable + i
+		}
+	}
+}
+
+// hosts are the prefixes of single addresses.
+func hosts(list []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range list {
+		out = append(out, single(p.Addr()))
+	}
+	return out
 }
 
 // network puts the guest on a network of berth's.

@@ -27,6 +27,9 @@ func TestReturns(t *testing.T) {
 			Addresses: prefixes("10.99.0.2/24", "fd00:99::2/64"), Returns: addrs("10.99.0.1", "fd00:99::1"), Table: firstTable + 1},
 		Link{Kind: Point, Host: "lan", Guest: "lan", MAC: "02:00:00:00:01:03", HostAddresses: prefixes("10.7.0.1/32", "fd07::1/128"),
 			Addresses: prefixes("10.7.0.2/32", "fd07::2/128"), Returns: addrs("10.7.0.1", "fd07::1"), Table: firstTable + 2})
+	made := maker{lease: l}
+	made.around()
+	l = made.lease
 	port := func(host uint16, guest ...string) {
 		l.Ports = append(l.Ports, Port{Protocol: "tcp", First: host, Last: host, To: 80, Guest: addrs(guest...)})
 	}
@@ -37,7 +40,11 @@ func TestReturns(t *testing.T) {
 	m.in(guest, "ip link set lo up") // for IPv6, which Go looks for there
 	must(t, m.attach(l, guest))
 	must(t, m.attach(bridged("db", "3"), other))
+	third := netns(t)
+	must(t, m.attach(Lease{Name: "peer", Links: []Link{{Kind: Bridged, Host: "ve-peer", Guest: "eth0", MAC: "02:00:00:00:01:09", Bridge: "berth9", Network: "back",
+		Addresses: prefixes("10.99.0.9/24", "fd00:99::9/64"), Gateways: addrs("10.99.0.1", "fd00:99::1")}}}, third))
 	web, db := &networktest.Place{TB: t, Label: "web", Netns: guest}, &networktest.Place{TB: t, Label: "db", Netns: other}
+	peer := &networktest.Place{TB: t, Label: "peer", Netns: third}
 	home := &networktest.Place{TB: t, Label: "the host", Netns: m.netns}
 	web.Serve(80)
 	asks := func(who *networktest.Place, address string, port int, as string) {
@@ -50,6 +57,13 @@ func TestReturns(t *testing.T) {
 		asks(near, "192.0.2.1", port, "192.0.2.2")
 		asks(near, "2001:db8:1::1", port, "2001:db8:1::2")
 	}
+	// By the first address of a guest, from networks on which it has others.
+	asks(peer, "192.0.2.1", 8000, "10.99.0.9")
+	asks(peer, "2001:db8:1::1", 8000, "fd00:99::9")
+	asks(peer, "10.9.0.2", 80, "10.99.0.9")
+	for _, address := range []string{"10.99.0.1", "fd00:99::1", "10.7.0.1", "fd07::1"} {
+		asks(home, address, 8000, address)
+	}
 	asks(home, "10.99.0.2", 80, "10.99.0.1")
 	asks(home, "10.7.0.2", 80, "10.7.0.1")
 	asks(home, "fd07::2", 80, "fd07::1")
@@ -58,6 +72,7 @@ func TestReturns(t *testing.T) {
 	asks(db, "fd07::2", 80, "fd00:9::3")
 	m.detach("web")
 	m.detach("db")
+	m.detach("peer")
 	m.in(m.netns, "ip link del wan")
 	m.clean(before)
 }

@@ -1,7 +1,6 @@
 package network
 
 import (
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,14 +87,17 @@ func returnsOf(k Link) []string {
 	var lines []string
 	table := "Table=" + strconv.Itoa(k.Table)
 	for _, g := range k.Returns {
-		lines = append(lines, "", "[Route]", "Gateway="+g.String(), "GatewayOnLink=yes", table)
 		if k.Kind == Point {
 			lines = append(lines, "", "[Route]", "Destination="+g.String(), "Scope=link")
 		}
 	}
 	for _, a := range k.Addresses {
-		if !slices.ContainsFunc(k.Returns, func(g netip.Addr) bool { return g.Is4() == a.Addr().Is4() }) {
+		ways := k.returnsFor(a)
+		if len(ways) == 0 {
 			continue
+		}
+		for _, w := range ways {
+			lines = append(lines, "", "[Route]", "Destination="+w.to.String(), "Gateway="+w.by.String(), "GatewayOnLink=yes", table)
 		}
 		if !a.IsSingleIP() {
 			lines = append(lines, "", "[Route]", "Destination="+a.Masked().String(), "Scope=link", table)

@@ -126,12 +126,11 @@ func (n *Namespace) SetRoute(name string, to netip.Prefix) error {
 	return n.route(name, netlink.Route{Dst: ipNet(to.Masked()), Scope: onLink(to)}, fmt.Sprintf("to %v", to))
 }
 
-// SetReturn has what is sent from an address of the interface go by the
-// interface, through gateway but for what is in the address' prefix, whatever other
+// SetReturn has what is sent from an address of the interface to a prefix go by
+// the interface, through gateway but for what is in the address' prefix, whatever other
 // routes there are. It takes a table of routes, and rules of the table's number.
-func (n *Namespace) SetReturn(name string, from netip.Prefix, gateway netip.Addr, table int) error {
-	all := netip.PrefixFrom(gateway, 0).Masked()
-	err := n.route(name, netlink.Route{Dst: ipNet(all), Gw: gateway.AsSlice(), Flags: int(netlink.FLAG_ONLINK), Table: table}, fmt.Sprintf("by %v", gateway))
+func (n *Namespace) SetReturn(name string, from netip.Prefix, gateway netip.Addr, to netip.Prefix, table int) error {
+	err := n.route(name, netlink.Route{Dst: ipNet(to), Gw: gateway.AsSlice(), Flags: int(netlink.FLAG_ONLINK), Table: table}, fmt.Sprintf("to %v by %v", to, gateway))
 	if err == nil && !from.IsSingleIP() {
 		err = n.route(name, netlink.Route{Dst: ipNet(from.Masked()), Scope: onLink(from), Table: table}, fmt.Sprintf("to %v", from.Masked()))
 	}
