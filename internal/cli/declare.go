@@ -98,6 +98,7 @@ func (a *app) planCmd() *cobra.Command {
 	var s sources
 	c := a.jsonFlag(&cobra.Command{
 		Use: "plan", Short: "Show what apply would do", Args: takes(0, 0),
+		Example: "  berth plan -f berth.yaml\n  berth plan -f /srv/shop --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -126,7 +127,8 @@ func (a *app) applyCmd() *cobra.Command {
 	var s sources
 	c := a.yesFlag(&cobra.Command{
 		Use: "apply", Short: "Make containers as their declarations want them", Args: takes(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.apply(cmd.Context(), s) },
+		Example: "  berth apply\n  berth apply -f berth.yaml --yes\n  berth apply -f github:owner/repo",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.apply(cmd.Context(), s) },
 	})
 	s.flags(c, hostDeclarations)
 	c.Flags().BoolVar(&s.release, "release", false, "stop containers of these declarations that they no longer name, and keep their data; they are of the command line then")

@@ -70,6 +70,7 @@ func (a *app) execCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "exec [flags] NAME -- COMMAND [ARGUMENT...]", Short: "Run a program in a running guest; its exit code is the command's",
 		ValidArgsFunction: a.complete, Args: takes(2, noLimit),
+		Example: "  berth exec web -- systemctl --failed\n  berth exec -t web -- htop\n  tar c src | berth exec -u builder -w /build web -- tar x",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rest, err := afterName(cmd, args)
 			if err != nil {
@@ -92,6 +93,7 @@ func (a *app) shellCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "shell [flags] NAME [-- ARGUMENT...]", Short: "Open a login shell in a running guest, without a password",
 		ValidArgsFunction: a.complete, Args: takes(1, noLimit),
+		Example: "  berth shell web\n  berth shell -u postgres db\n  berth shell db -- -c \"psql -l\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rest, err := afterName(cmd, args)
 			if err != nil {
@@ -109,6 +111,7 @@ func (a *app) loginCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "login NAME", Short: "Log in to a running guest, with a user's name and password",
 		ValidArgsFunction: a.complete, Args: takes(1, 1),
+		Example: "  berth login web",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.inside(cmd, args[0], berth.Command{Args: []string{"login"}, Terminal: true, Dir: "/", Way: via.Way})
 		},

@@ -15,6 +15,7 @@ func (a *app) explainCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use: "explain [KEY]", Short: "Tell what keys of a declaration mean, and what this host makes of them",
 		Args: takes(0, 1), ValidArgsFunction: completeKey,
+		Example: "  berth explain\n  berth explain forwardPorts",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return a.explain(args[0])

@@ -35,6 +35,7 @@ func (a *app) updateCmd() *cobra.Command {
 
 A running guest changes to another NixOS system in place, and is restarted only where more has changed. One that is not healthy
 within healthTimeout gets its old system back by itself; the exit code is 5 then.`,
+		Example: "  berth update web\n  berth update web --boot",
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
 			w, err := h.Update(ctx, n)
 			if err != nil {
@@ -53,7 +54,8 @@ func (a *app) rollbackCmd() *cobra.Command {
 	var to int
 	c := a.yesFlag(&cobra.Command{
 		Use: "rollback NAME", Short: "Take a container back to an earlier generation", ValidArgsFunction: a.complete, Args: takes(1, 1),
-		Long: `Take a container back to an earlier generation: what it booted, with the spec that it ran under. What a NixOS guest has written stays.`,
+		Long:    `Take a container back to an earlier generation: what it booted, with the spec that it ran under. What a NixOS guest has written stays.`,
+		Example: "  berth rollback web\n  berth rollback web --to 3",
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
 			if to < 0 {
 				return usageError(fmt.Errorf("--to %d is not the number of a generation", to))

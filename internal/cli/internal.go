@@ -36,11 +36,15 @@ func byHand() error {
 // inUnit reports whether systemd has started this process, in a unit.
 func inUnit() bool { return os.Getppid() == 1 && os.Getenv("INVOCATION_ID") != "" }
 
-// supervision is a command that a supervisor runs for one container.
-func (a *app) supervision(use string, run func(context.Context, state.Paths, container.Name) error) *cobra.Command {
+// supervision is a command that a supervisor runs for one container; ours tells
+// whether it does.
+func (a *app) supervision(use string, ours func() bool, run func(context.Context, state.Paths, container.Name) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Hidden: true, Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !ours() {
+				return byHand()
+			}
 			n, err := container.ParseName(args[0])
 			if err != nil {
 				return err
@@ -56,10 +60,7 @@ func (a *app) supervision(use string, run func(context.Context, state.Paths, con
 
 // shimCmd is the process beside a container under the embedded supervisor.
 func (a *app) shimCmd() *cobra.Command {
-	return a.supervision("shim NAME", func(_ context.Context, paths state.Paths, n container.Name) error {
-		if !embedded.IsShim() {
-			return byHand()
-		}
+	return a.supervision("shim NAME", embedded.IsShim, func(_ context.Context, paths state.Paths, n container.Name) error {
 		h, err := cgroup.Mounted()
 		if err != nil {
 			return err
@@ -70,10 +71,7 @@ func (a *app) shimCmd() *cobra.Command {
 
 // runCmd becomes systemd-nspawn, for a unit.
 func (a *app) runCmd() *cobra.Command {
-	return a.supervision("run NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {
-		if !inUnit() {
-			return byHand()
-		}
+	return a.supervision("run NAME", inUnit, func(ctx context.Context, paths state.Paths, n container.Name) error {
 		h, err := cgroup.Mounted()
 		if err != nil {
 			return err
@@ -84,15 +82,12 @@ func (a *app) runCmd() *cobra.Command {
 
 // attachCmd gives the guest of a unit its network, before its init runs.
 func (a *app) attachCmd() *cobra.Command {
-	return a.supervision("attach NAME", systemd.Attach)
+	return a.supervision("attach NAME", systemd.AtGate, systemd.Attach)
 }
 
 // settleCmd comes after each run of a guest in a unit.
 func (a *app) settleCmd() *cobra.Command {
-	return a.supervision("settle NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {
-		if !inUnit() {
-			return byHand()
-		}
+	return a.supervision("settle NAME", inUnit, func(ctx context.Context, paths state.Paths, n container.Name) error {
 		h, err := cgroup.Mounted()
 		if err != nil {
 			return err
@@ -107,10 +102,7 @@ func (a *app) settleCmd() *cobra.Command {
 
 // haltCmd is how a unit begins to stop.
 func (a *app) haltCmd() *cobra.Command {
-	return a.supervision("halt NAME", func(ctx context.Context, paths state.Paths, n container.Name) error {
-		if !inUnit() {
-			return byHand()
-		}
+	return a.supervision("halt NAME", inUnit, func(ctx context.Context, paths state.Paths, n container.Name) error {
 		h, err := cgroup.Mounted()
 		if err != nil {
 			return err

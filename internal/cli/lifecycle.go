@@ -17,6 +17,7 @@ func (a *app) many(use, short, done string, extra func(*cobra.Command), f func(c
 	var s selection
 	c := &cobra.Command{
 		Use: use + " NAME...", Short: short, ValidArgsFunction: a.complete,
+		Example: fmt.Sprintf("  berth %[1]s web db\n  berth %[1]s 'web*'\n  berth %[1]s -l tier=front", use),
 		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
 			return a.each(names, done, func(n container.Name) error { return f(ctx, h, n) })
 		}),
@@ -33,6 +34,7 @@ func (a *app) startCmd() *cobra.Command {
 	var auto bool
 	c := &cobra.Command{
 		Use: "start NAME...", Short: "Start containers and wait until their guests are ready", ValidArgsFunction: a.complete,
+		Example: "  berth start web db\n  berth start 'web*'\n  berth start -l tier=front",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if auto {
 				return a.autostart(cmd.Context(), args)
@@ -74,6 +76,7 @@ func (a *app) stopCmd() *cobra.Command {
 	var limit time.Duration
 	c := &cobra.Command{
 		Use: "stop NAME...", Short: "Shut guests down", ValidArgsFunction: a.complete,
+		Example: "  berth stop web db\n  berth stop --all --timeout 30s",
 		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
 			return a.stop(ctx, h, names, limit)
 		}),
@@ -117,6 +120,7 @@ func (a *app) destroyCmd() *cobra.Command {
 	var limit time.Duration
 	c := a.yesFlag(&cobra.Command{
 		Use: "destroy NAME...", Short: "Remove containers with everything their guests wrote; bind mounts are not touched", ValidArgsFunction: a.complete,
+		Example: "  berth destroy web\n  berth destroy 'test-*' --yes",
 		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
 			if len(names) == 0 {
 				a.say("nothing to do")
@@ -144,6 +148,7 @@ func (a *app) waitCmd() *cobra.Command {
 	var limit time.Duration
 	c := &cobra.Command{
 		Use: "wait NAME...", Short: "Wait until containers are ready, or stopped", ValidArgsFunction: a.complete,
+		Example: "  berth wait web --timeout 1m\n  berth wait web --for stopped",
 		RunE: a.onMany(&s, func(ctx context.Context, h *berth.Host, names []container.Name) error {
 			want, ok := map[string]container.State{"ready": container.Running, "stopped": container.Stopped}[state]
 			if !ok {

@@ -51,6 +51,7 @@ the answer, its size and how long it took.
 With --json each line is an object: name, time, source (journal, console or ingress) and message, and for the journal priority,
 unit, identifier, pid and boot, for ingress request.`,
 		ValidArgsFunction: a.complete,
+		Example:           "  berth logs web\n  berth logs -f -n 20 web db\n  berth logs -u postgresql -p err --since '1h ago' db",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q, err := f.query(time.Now())
 			if err != nil {

@@ -22,6 +22,7 @@ func (a *app) lsCmd() *cobra.Command {
 	var quiet bool
 	c := a.jsonFlag(&cobra.Command{
 		Use: "ls [NAME...]", Aliases: []string{"list", "ps"}, Short: "List containers", ValidArgsFunction: a.complete,
+		Example: "  berth ls\n  berth ls -l tier=front --json",
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {
@@ -68,7 +69,8 @@ func (a *app) statusCmd() *cobra.Command {
 	var s selection
 	c := a.jsonFlag(&cobra.Command{
 		Use: "status NAME...", Short: "Show what containers are doing", ValidArgsFunction: a.complete,
-		RunE: a.onMany(&s, a.status),
+		Example: "  berth status web\n  berth status --all --json",
+		RunE:    a.onMany(&s, a.status),
 	})
 	s.flags(c)
 	return c
@@ -159,7 +161,8 @@ func (a *app) showCmd() *cobra.Command {
 	var all bool
 	c := a.jsonFlag(&cobra.Command{
 		Use: "show NAME...", Short: "Show what is wanted of containers, as a declaration", ValidArgsFunction: a.complete,
-		Args: takes(1, noLimit),
+		Args:    takes(1, noLimit),
+		Example: "  berth show web >berth.yaml\n  berth show 'web*' --all",
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {

@@ -135,6 +135,7 @@ func (a *app) editCmd() *cobra.Command {
 	var adopt bool
 	c := a.yesFlag(&cobra.Command{
 		Use: "edit NAME", Short: "Change a container in an editor", ValidArgsFunction: a.complete, Args: takes(1, 1),
+		Example: "  berth edit web\n  EDITOR=nano berth edit web",
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
 			spec, owner, err := h.Spec(n)
 			if err != nil {

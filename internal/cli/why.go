@@ -14,6 +14,7 @@ import (
 func (a *app) whyCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use: "why NAME", Short: "Tell why a container is as it is, the most likely cause first", ValidArgsFunction: a.complete, Args: takes(1, 1),
+		Example: "  berth why web",
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, _ []string) error {
 			d, err := h.Why(ctx, n)
 			if err != nil {

@@ -137,7 +137,7 @@ func TestEdit(t *testing.T) {
 
 	b.run("create", "db", "--image", tiny())
 	b.run("set", "k", "dependsOn=[db]") // which the editor's copy does not declare
-	b.editor(`sed -i 's/tier: back/tier: left/' "$1"; "$BERTH_TEST_BIN" set k labels.other=1`)
+	b.editor(`sed -i 's/tier: back/tier: left/' "$1"; ` + os.Getenv(binaryVariable) + ` set k labels.other=1`)
 	b.has(b.fails(1, "edit", "k").err, "another command has changed it meanwhile", "what you wrote is in ")
 	must(t, os.Remove(glob(b, "berth-*.yaml")[0]))
 	b.editor(`sed -i 's/tier: back/tier: right/' "$1"`)
