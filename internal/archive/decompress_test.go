@@ -136,6 +136,27 @@ func damaged(data []byte) []byte {
 	return d
 }
 
+// No stream is whole that lacks something, wherever it was cut, and whatever
+// took its place.
+func TestDecompressCut(t *testing.T) {
+	t.Parallel()
+	for kind, compress := range compressors() {
+		data := compress(t, strings.Repeat("some content ", 20))
+		for n := sniffLen; n < len(data); n++ {
+			for _, more := range []string{"", "garbage"} {
+				r, err := Decompress(t.Context(), strings.NewReader(string(data[:n])+more), "")
+				if err == nil {
+					_, err = io.Copy(io.Discard, r)
+					r.Close()
+				}
+				if err == nil {
+					t.Errorf("%s: %d of %d bytes and %q are taken for whole", kind, n, len(data), more)
+				}
+			}
+		}
+	}
+}
+
 func TestDecompressPlain(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"", "x", text} {

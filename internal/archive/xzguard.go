@@ -19,6 +19,7 @@ type xzGuard struct {
 	check int64        // size of a block's checksum
 	size  int64        // of the block's compressed data, or of the index, so far
 	left  uint64       // numbers still to come in the index
+	open  bool         // a stream has begun, and not ended
 }
 
 func newXZGuard(r io.Reader) *xzGuard {
@@ -30,7 +31,9 @@ func newXZGuard(r io.Reader) *xzGuard {
 func (g *xzGuard) Read(p []byte) (int, error) {
 	for g.pass == 0 {
 		if err := g.next(); err == io.EOF && g.r.Buffered() > 0 {
-			g.then(int64(g.r.Buffered()), g.stream) // cut short: the decoder says so
+			g.then(int64(g.r.Buffered()), g.stream) // cut short: the decoder says so, or then we do
+		} else if err == io.EOF && g.open {
+			return 0, io.ErrUnexpectedEOF // where a block or the index should begin, the decoder takes it for the end
 		} else if err != nil {
 			return 0, err
 		}
@@ -55,7 +58,7 @@ func (g *xzGuard) stream() error {
 		return nil
 	}
 	sizes := [16]int64{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}
-	g.check = sizes[b[7]&0xf]
+	g.check, g.open = sizes[b[7]&0xf], true
 	g.then(12, g.block)
 	return nil
 }
@@ -153,6 +156,7 @@ func (g *xzGuard) index() error {
 		return err
 	}
 	pad := (4 - g.size%4) % 4
+	g.open = false
 	g.then(pad+4+12, g.stream) // with the index's checksum and the footer
 	return nil
 }
