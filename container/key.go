@@ -40,7 +40,7 @@ func Keys() []Key {
 		{"timeoutStartSec", "time span", "1min", EffectLive, true,
 			"How long the guest may take until it says READY=1. Other inits than systemd do not, and are ready when they run. An update that systemd installs while it boots may take longer."},
 		{"privateUsers", "pick, no, identity or a number", "pick", EffectRestart, true,
-			"Which of the host's user numbers the guest has: a range of its own (pick), a range that starts at a number, all of them in a namespace (identity), or no user namespace at all (no)."},
+			"Which of the host's user numbers the guest has: a range of its own (pick), a range that starts at a number, all of them in a namespace (identity), or no user namespace at all (no). With no and identity root in the guest is the host's user 0, and can lift its own limits where the host has cgroup v1: for guests that you trust."},
 		{"dependsOn", "list of container names", "[]", EffectLive, true,
 			"Containers that are started before this one and stopped after it."},
 		{"healthCheck", "health check", "", EffectLive, true,

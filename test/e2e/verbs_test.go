@@ -188,6 +188,7 @@ func TestLogs(t *testing.T) {
 	b.has(b.run("logs", "-n", "1", "--raw", "a").out, "console: said \x1b[2J")
 
 	b.run("create", "c", "--image", tiny(), "--start")
+	b.until("the journal has what c said", func() bool { return strings.Contains(b.out("logs", "--console", "c"), "tinyinit: hello") })
 	b.has(b.out("logs", "--console", "--all"), "a  tinyinit: hello", "c  tinyinit: hello")
 	b.has(b.out("logs", "--all"), "console: tinyinit: hello")
 }
