@@ -7,9 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // WriteFile replaces the file at path by one with the content b and the mode.
@@ -79,7 +76,7 @@ func SyncDir(dir string) error {
 // ReadJSON reads the file at path into v. The error for a file that is not
 // there matches fs.ErrNotExist.
 func ReadJSON(path string, v any) error {
-	b, err := readFile(path)
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -87,25 +84,6 @@ func ReadJSON(path string, v any) error {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	return nil
-}
-
-// readFile is os.ReadFile for files on disk or in memory, of which a list of all
-// containers reads hundreds. os.File asks the kernel to wake a thread for each,
-// which for these it never does: that takes as long again as to read it.
-func readFile(path string) (b []byte, err error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer unix.Close(fd)
-	for n := 1; n > 0; {
-		b = slices.Grow(b, 4096)
-		if n, err = unix.Read(fd, b[len(b):cap(b)]); err != nil {
-			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
-		}
-		b = b[:len(b)+n]
-	}
-	return b, nil
 }
 
 // RemoveFile removes the file at path. That it is not there is no error.
