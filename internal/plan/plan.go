@@ -123,7 +123,7 @@ func stored(w Wanted, o Observed) []container.Change {
 // waiting are the changes, beside known ones, that the running guest has not
 // got yet.
 func waiting(w Wanted, o Observed, known []container.Change) []container.Change {
-	if o.Running == nil || o.Digest == o.RunningDigest && o.System == o.RunningSystem && reflect.DeepEqual(*o.Running, o.Spec) {
+	if o.Running == nil {
 		return nil
 	}
 	var out []container.Change
