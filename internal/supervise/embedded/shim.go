@@ -55,10 +55,7 @@ func (s *Supervisor) RunShim(n container.Name) error {
 
 // IsShim reports whether a supervisor has started this process as a shim: with
 // a pipe to report to.
-func IsShim() bool {
-	var st unix.Stat_t
-	return unix.Fstat(3, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
-}
+func IsShim() bool { return supervise.Given(3, unix.S_IFIFO) }
 
 // inherited is an open file that this process was started with, and that its
 // children are not.

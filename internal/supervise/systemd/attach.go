@@ -17,6 +17,7 @@ import (
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/preinit"
 	"github.com/berth-containers/berth/internal/state"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // leaveAtGate starts `berth attach NAME`, which answers at the guest's gate
@@ -39,10 +40,7 @@ func leaveAtGate(paths state.Paths, n container.Name, gate *preinit.Gate) error 
 }
 
 // AtGate reports whether leaveAtGate has started this process.
-func AtGate() bool {
-	var st unix.Stat_t
-	return unix.Fstat(3, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
-}
+func AtGate() bool { return supervise.Given(3, unix.S_IFSOCK) }
 
 // Attach is the command `berth attach NAME`. It ends when the guest's init runs,
 // or with the unit.
