@@ -19,10 +19,9 @@ import (
 var unfit = map[int64]string{unix.OVERLAYFS_SUPER_MAGIC: "overlayfs", unix.NFS_SUPER_MAGIC: "NFS", 0x01021997: "9p"}
 
 func (e *Engine) checkFileSystem() []container.Finding {
-	dir := existing(e.Paths.Containers())
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return finding("storage", container.Bad, fmt.Sprintf("%s: %v", dir, err), "")
+	dir, st, err := e.storage()
+	if err != nil {
+		return finding("storage", container.Bad, err.Error(), "")
 	}
 	if name, bad := unfit[int64(st.Type)]; bad {
 		return finding("storage", container.Bad, fmt.Sprintf("%s is on %s, which cannot hold containers", dir, name),
@@ -33,6 +32,15 @@ func (e *Engine) checkFileSystem() []container.Finding {
 		return finding("storage", container.Warn, fmt.Sprintf("%s has %d MiB free", dir, free), "make room: berth image prune removes images that no container uses")
 	}
 	return finding("storage", container.Good, fmt.Sprintf("%s, %d MiB free", dir, free), "")
+}
+
+// storage is where containers lie, or are to lie below, and its file system.
+func (e *Engine) storage() (dir string, st unix.Statfs_t, err error) {
+	dir = existing(e.Paths.Containers())
+	if err = unix.Statfs(dir, &st); err != nil {
+		err = fmt.Errorf("%s: %w", dir, err)
+	}
+	return dir, st, err
 }
 
 // existing is the directory, or the first above it that there is.

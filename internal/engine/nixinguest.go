@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/enrol"
 	"github.com/berth-containers/berth/internal/guest"
@@ -79,11 +77,11 @@ func (e *Engine) nixObstacle(s container.Spec) error {
 
 // keepsStore is why what a guest has in a store of its own could not be kept.
 func (e *Engine) keepsStore(s container.Spec) error {
-	dir := existing(e.Paths.Containers())
-	var st unix.Statfs_t
 	if s.Ephemeral {
 		return nil
-	} else if err := unix.Statfs(dir, &st); err != nil {
+	}
+	dir, st, err := e.storage()
+	if err != nil {
 		return err
 	}
 	if name, bad := unfit[int64(st.Type)]; bad {
