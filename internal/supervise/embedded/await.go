@@ -149,13 +149,3 @@ func (s *Supervisor) shimEnded(n container.Name) (ended <-chan struct{}, release
 	}()
 	return c, cancel
 }
-
-// whileShim is ctx, but ends when n has no shim any more.
-func (s *Supervisor) whileShim(ctx context.Context, n container.Name) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		_ = s.awaitShim(ctx, n)
-		cancel()
-	}()
-	return ctx, cancel
-}

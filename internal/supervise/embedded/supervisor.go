@@ -139,8 +139,13 @@ func (s *Supervisor) stopShim(ctx context.Context, n container.Name, limit time.
 	}
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	s.tidy(within, n)
-	if err := s.awaitShim(within, n); err != nil {
+	shim, ended := context.WithCancel(within)
+	var beside sync.WaitGroup
+	beside.Go(func() { s.tidy(shim, n) })
+	err := s.awaitShim(within, n)
+	ended()
+	beside.Wait()
+	if err != nil {
 		return context.Cause(ctx) // nil where only the limit has passed
 	}
 	s.stopLeader(within, n, limit) // there still is one where the shim was killed
@@ -150,10 +155,11 @@ func (s *Supervisor) stopShim(ctx context.Context, n container.Name, limit time.
 // tidy removes the guest's root and its control groups as soon as its init has
 // ended, while systemd-nspawn and the shim still end: to unmount an overlay,
 // the kernel writes out the file system below. What it does not come to is
-// theirs, and clean's. A shim that has been killed asks no guest to end.
+// theirs, and clean's. ctx ends with the shim: one that was killed asks no guest
+// to end.
 func (s *Supervisor) tidy(ctx context.Context, n container.Name) {
 	st, err := readStatus(s.statusFile(n))
-	if err != nil || !st.leaderAlive() {
+	if err != nil || st == nil {
 		return
 	}
 	nspawn, err := process.Parent(st.Leader)
@@ -165,8 +171,6 @@ func (s *Supervisor) tidy(ctx context.Context, n container.Name) {
 		return
 	}
 	defer leader.Close()
-	ctx, cancel := s.whileShim(ctx, n)
-	defer cancel()
 	if leader.Await(ctx) != nil {
 		return
 	}
