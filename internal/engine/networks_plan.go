@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -284,11 +285,27 @@ func (e *Engine) collisions(n container.Name, records []state.Record, networks n
 	if err := network.Between(lease, others); err != nil || !starts {
 		return err
 	}
-	have, err := network.ReadLease(e.Paths, n)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	return e.canHave(lease, networks)
+}
+
+// canHave is why the machine cannot give a lease; nil if it can. A guest of it
+// that is just starting is given its network meanwhile: what it has then does
+// not count either.
+func (e *Engine) canHave(l network.Lease, networks network.Networks) error {
+	have, err := network.ReadLease(e.Paths, l.Name)
+	for {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		trouble := e.onMachine(l, have, networks)
+		if trouble == nil {
+			return nil
+		}
+		had := have
+		if have, err = network.ReadLease(e.Paths, l.Name); reflect.DeepEqual(have, had) {
+			return trouble
+		}
 	}
-	return e.onMachine(lease, have, networks)
 }
 
 // leaseAs is the lease of a container for which everything has been chosen.
