@@ -7,13 +7,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -41,13 +38,7 @@ func run(becomes bool) int {
 	if becomes {
 		return preinit.Main(os.Args[2:]) // before anything that only a command of a user needs
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ends := make(chan os.Signal, 1)
-	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM) // until the process ends: to stop costs two changes of threads for each
-	go func() {
-		<-ends
-		stop()
-	}()
+	ctx := newInterruptible()
 	command := cli.Main
 	if cli.IsNixosContainer(os.Args[0]) {
 		command = cli.NixosContainer

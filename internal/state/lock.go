@@ -28,8 +28,11 @@ func TryLock(path string) (*Lock, error) {
 	})
 }
 
-// AwaitLock takes the lock file at path, as soon as nobody else holds it.
+// AwaitLock takes the lock file at path, as soon as nobody else holds it. From
+// then on an interrupt ends ctx, if it is one that asks for that, and not the
+// process in the middle of a change.
 func AwaitLock(ctx context.Context, path string) (*Lock, error) {
+	ctx.Done()
 	if l, err := TryLock(path); !errors.Is(err, ErrLocked) {
 		return l, err
 	}
@@ -89,13 +92,13 @@ func await(ctx context.Context, f *os.File) error {
 // Held reports whether some process holds the lock file at path. It takes no
 // lock itself, so that nobody who tries to at this moment is turned away.
 func Held(path string) bool {
-	f, err := os.Open(path)
+	fd, err := openSmall(path)
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	lock := exclusive()
-	return control(f, unix.F_OFD_GETLK, lock) == nil && lock.Type != unix.F_UNLCK
+	return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, lock) == nil && lock.Type != unix.F_UNLCK
 }
 
 // Inherited is a lock that this process was started with, as the file of a
