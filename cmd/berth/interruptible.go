@@ -20,9 +20,9 @@ type interruptible struct {
 func newInterruptible() interruptible {
 	ctx, stop := context.WithCancel(context.Background())
 	return interruptible{ctx, sync.OnceFunc(func() {
-		ends := make(chan os.Signal, 1)
-		signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM) // until the process ends: to stop costs two changes of threads for each
 		go func() {
+			ends := make(chan os.Signal, 1)
+			signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM) // until the process ends: to stop costs two changes of threads for each
 			<-ends
 			stop()
 		}()
