@@ -73,6 +73,9 @@ func (e *Engine) startDependencies(ctx context.Context, n container.Name) error 
 // StopOrder sorts containers into groups that may be stopped one group after
 // the other: those that depend on others first.
 func (e *Engine) StopOrder(names []container.Name) ([][]container.Name, error) {
+	if len(names) == 1 {
+		return [][]container.Name{names}, nil
+	}
 	deps, err := e.dependencies()
 	if err != nil {
 		return nil, err

@@ -161,8 +161,8 @@ func (e *Engine) Await(ctx context.Context, n container.Name, s container.State)
 // Stop shuts a guest down, and kills it when limit has passed.
 func (e *Engine) Stop(ctx context.Context, n container.Name, limit time.Duration) error {
 	return e.locked(ctx, n, func() error {
-		if _, err := e.record(n); err != nil {
-			return notFound(n, err)
+		if !e.Paths.Exists(n) {
+			return notFound(n, container.ErrNotFound)
 		}
 		if err := e.supervisor.Stop(ctx, n, limit); err != nil {
 			return err

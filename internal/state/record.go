@@ -76,6 +76,12 @@ func WriteRecord(dir string, r Record) error {
 	return WriteJSON(filepath.Join(dir, SpecFile), r)
 }
 
+// Exists reports whether there is a container n, whatever its record says.
+func (p Paths) Exists(n container.Name) bool {
+	_, err := os.Lstat(filepath.Join(p.Container(n), SpecFile))
+	return err == nil
+}
+
 // Names are the names of all containers, sorted. Directories whose names
 // start with a dot are being made or removed.
 func (p Paths) Names() ([]container.Name, error) {

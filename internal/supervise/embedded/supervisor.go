@@ -126,7 +126,15 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 // settle makes a container without a shim one that is stopped, whatever it
 // was before.
 func (s *Supervisor) settle(n container.Name) error {
-	return errors.Join(s.clean(n), state.RemoveFailure(s.Paths.Container(n)), s.RestoreSettings())
+	if err := s.clear(n); err != nil {
+		return err
+	}
+	var settings error
+	var beside sync.WaitGroup
+	beside.Go(func() { settings = s.RestoreSettings() })
+	err := errors.Join(s.discard(n), state.RemoveFailure(s.Paths.Container(n)))
+	beside.Wait()
+	return errors.Join(err, settings)
 }
 
 // stopShim asks the shim to shut the guest down and waits for limit.
@@ -212,17 +220,28 @@ func (s *Supervisor) stopLeader(ctx context.Context, n container.Name, limit tim
 
 // clean kills and removes what is left of a container that has no shim.
 func (s *Supervisor) clean(n container.Name) error {
+	if err := s.clear(n); err != nil {
+		return err
+	}
+	return s.discard(n)
+}
+
+// clear kills what is left of a container and removes its control groups.
+func (s *Supervisor) clear(n container.Name) error {
+	s.shimGroup(n).Trim() // where it is all that is left, this is quicker than to look for it
 	if err := s.group(n).Clear(10 * time.Second); err != nil {
-		return err
-	}
-	if err := network.Detach(context.Background(), s.Paths, n); err != nil {
-		return err
-	}
-	if err := state.RemoveTree(s.Paths.Run(n)); err != nil {
 		return err
 	}
 	s.Cgroups.Group(s.Paths.Instance()).Prune()
 	return nil
+}
+
+// discard removes what a container without processes has on the host.
+func (s *Supervisor) discard(n container.Name) error {
+	if err := network.Detach(context.Background(), s.Paths, n); err != nil {
+		return err
+	}
+	return state.RemoveTree(s.Paths.Run(n))
 }
 
 // Freeze implements supervise.Grouper.
