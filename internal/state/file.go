@@ -1,14 +1,13 @@
 package state
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,38 +79,34 @@ func SyncDir(dir string) error {
 // ReadJSON reads the file at path into v. The error for a file that is not
 // there matches fs.ErrNotExist.
 func ReadJSON(path string, v any) error {
-	buffer := buffers.Get().(*bytes.Buffer)
-	defer buffers.Put(buffer)
-	buffer.Reset()
-	if err := readFile(path, buffer); err != nil {
+	b, err := readFile(path)
+	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(buffer.Bytes(), v); err != nil {
+	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	return nil
 }
 
-// buffers are for what ReadJSON reads. A list of all containers reads hundreds
-// of files, and new memory takes longer than to read them.
-var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 4096)) }}
-
-// readFile is os.ReadFile for small files.
-func readFile(path string, to *bytes.Buffer) error {
+// readFile is os.ReadFile for our small files, of which a list of all containers
+// reads hundreds.
+func readFile(path string) (b []byte, err error) {
 	fd, err := openSmall(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unix.Close(fd)
-	for n := 1; n > 0; {
-		to.Grow(1024)
-		free := to.AvailableBuffer()
-		if n, err = unix.Read(fd, free[:cap(free)]); err != nil {
-			return &fs.PathError{Op: "read", Path: path, Err: err}
+	b = make([]byte, 0, 1024) // most are not longer
+	for n := 1; n > 0; b = b[:len(b)+n] {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, len(b))
 		}
-		to.Write(free[:n])
+		if n, err = unix.Read(fd, b[len(b):cap(b)]); err != nil {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
 	}
-	return nil
+	return b, nil
 }
 
 // openSmall opens a file to read it at once. os.Open prepares it for waiting
