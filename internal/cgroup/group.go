@@ -18,14 +18,27 @@ import (
 // exist.
 type Group struct {
 	h    Hierarchies
-	path string // from the root of each hierarchy, without a leading slash
+	path string      // from the root of each hierarchy, without a leading slash
+	rest []hierarchy // of v1, in which what is started in the group is in none
 }
 
 // Group is the group at path, such as "berth/web".
-func (h Hierarchies) Group(path string) Group { return Group{h, path} }
+func (h Hierarchies) Group(path string) Group { return Group{h: h, path: path} }
 
 // Child is the group name below g.
-func (g Group) Child(name string) Group { return Group{g.h, filepath.Join(g.path, name)} }
+func (g Group) Child(name string) Group { return Group{g.h, filepath.Join(g.path, name), g.rest} }
+
+// Light is the group for processes that have no limits, but are to be found: it
+// is in those hierarchies only that are for that, where there are such, and
+// takes a fifth of the time to make and to remove.
+func (g Group) Light() Group {
+	limiting := func(t hierarchy) bool { return !t.finds() }
+	if slices.IndexFunc(g.h.list, hierarchy.finds) >= 0 {
+		g.rest = slices.DeleteFunc(slices.Clone(g.h.list), hierarchy.finds)
+		g.h.list = slices.DeleteFunc(slices.Clone(g.h.list), limiting)
+	}
+	return g
+}
 
 func (g Group) dir(t hierarchy) string { return filepath.Join(t.mount, g.path) }
 
@@ -121,14 +134,17 @@ func (h Hierarchies) telling() []hierarchy {
 	var out []hierarchy
 	flat := false
 	for _, t := range h.list {
-		deep := t.v2 || slices.Contains(t.controllers, "name=systemd")
-		if deep || !flat {
+		if t.finds() || !flat {
 			out = append(out, t)
-			flat = flat || !deep
+			flat = flat || !t.finds()
 		}
 	}
 	return out
 }
+
+// finds reports whether groups of the hierarchy are there to find processes, as
+// systemd does.
+func (t hierarchy) finds() bool { return t.v2 || slices.Contains(t.controllers, "name=systemd") }
 
 func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EOPNOTSUPP) {

@@ -38,6 +38,11 @@ func (g Group) Start(cmd *exec.Cmd) (err error) {
 
 // startHere leaves the calling thread in the group.
 func (g Group) startHere(cmd *exec.Cmd) error {
+	for _, t := range g.rest {
+		if err := enterThread(t.mount); err != nil {
+			return err
+		}
+	}
 	for _, t := range g.h.list {
 		if !t.v2 {
 			if err := enterThread(g.dir(t)); err != nil {

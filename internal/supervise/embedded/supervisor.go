@@ -53,7 +53,9 @@ func (s *Supervisor) GroupPath(n container.Name) string {
 	return "/" + s.Paths.Instance() + "/" + string(n)
 }
 
-func (s *Supervisor) shimGroup(n container.Name) cgroup.Group { return s.group(n).Child("shim") }
+func (s *Supervisor) shimGroup(n container.Name) cgroup.Group {
+	return s.group(n).Child("shim").Light()
+}
 
 func (s *Supervisor) guestGroup(n container.Name) cgroup.Group { return s.group(n).Child("guest") }
 
@@ -126,15 +128,17 @@ func (s *Supervisor) Stop(ctx context.Context, n container.Name, limit time.Dura
 // settle makes a container without a shim one that is stopped, whatever it
 // was before.
 func (s *Supervisor) settle(n container.Name) error {
-	if err := s.clear(n); err != nil {
-		return err
+	if s.guestGroup(n).Exists() { // with what may live in it
+		if err := s.clear(n); err != nil {
+			return err
+		}
 	}
-	var settings error
+	var groups, settings error
 	var beside sync.WaitGroup
-	beside.Go(func() { settings = s.RestoreSettings() })
+	beside.Go(func() { groups, settings = s.clear(n), s.RestoreSettings() })
 	err := errors.Join(s.discard(n), state.RemoveFailure(s.Paths.Container(n)))
 	beside.Wait()
-	return errors.Join(err, settings)
+	return errors.Join(err, groups, settings)
 }
 
 // stopShim asks the shim to shut the guest down and waits for limit.
