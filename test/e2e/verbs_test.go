@@ -47,11 +47,12 @@ func TestAnswers(t *testing.T) {
 	b.has(b.out("--help"), "apply", "exec", "doctor")
 }
 
-// TestUnreadable: a container of which nothing can be read hides no other.
+// TestUnreadable: a container of which nothing can be read hides no other, and
+// its guest can be stopped.
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
 	b := newBerth(t)
-	b.run("create", "a", "--image", tiny())
+	b.run("create", "a", "--image", tiny(), "--start")
 	b.run("create", "k", "--image", tiny())
 	must(t, os.WriteFile(filepath.Join(b.root, "var/lib/berth/containers/a/spec.json"), []byte("{ torn"), 0o600))
 	r := b.fails(1, "ls")
@@ -59,6 +60,8 @@ func TestUnreadable(t *testing.T) {
 	b.has(r.err, "containers/a/spec.json", "hint: berth doctor says what to do")
 	b.has(b.fails(1, "ls", "--json").out, `"name": "k"`)
 	b.has(b.fails(1, "doctor").out, "remedy: berth destroy a removes it")
+	b.run("stop", "a")
+	is(t, "processes of a", len(pidsOf(b.root, "a")), 0)
 	b.run("destroy", "a")
 	b.run("ls")
 }
