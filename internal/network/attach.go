@@ -193,7 +193,7 @@ func (a *attachment) activate(k Link) error {
 				return err
 			}
 		}
-		if err := errors.Join(a.host.Enslave(k.Host, k.Bridge), a.host.Up(k.Host)); err != nil {
+		if err := a.enslave(k); err != nil {
 			return err
 		}
 	case Point:
@@ -219,6 +219,20 @@ func (a *attachment) activate(k Link) error {
 		}
 	}
 	return a.answerBy(k)
+}
+
+// enslave makes the host's side of a link a port of its bridge. On a network of
+// berth's it is known who is there.
+func (a *attachment) enslave(k Link) error {
+	if err := a.host.Enslave(k.Host, k.Bridge); err != nil {
+		return err
+	}
+	if k.Network != "" {
+		if err := a.host.Bind(k.Host, k.MAC.Hardware()); err != nil {
+			return err
+		}
+	}
+	return a.host.Up(k.Host)
 }
 
 // answerBy has what the guest sends from its addresses on a link go by that link,

@@ -41,11 +41,19 @@ func Settings(l Lease) preinit.Settings {
 		// A question that is lost with the process for names is soon repeated. One
 		// that is repeated while others still look for its answer costs them nothing.
 		s.Resolver = text + "search " + domain + "\noptions timeout:1 attempts:5\n"
-		add("/run/systemd/resolved.conf.d/10-berth.conf", header, "[Resolve]", "DNS="+strings.Join(resolvers, " "), "Domains="+domain)
+		lines := []string{header, "[Resolve]", "DNS=" + strings.Join(resolvers, " "), "Domains=" + domain}
+		if !slices.ContainsFunc(l.Links, func(k Link) bool { return k.Network == "" }) {
+			lines = append(lines, noNeighbours)
+		}
+		add("/run/systemd/resolved.conf.d/10-berth.conf", lines...)
 	}
 	s.Files = append(s.Files, preinit.File{Path: "/etc/hosts", Text: "127.0.0.1 localhost\n::1 localhost\n", Missing: true})
 	return s
 }
+
+// noNeighbours keeps systemd-resolved from asking the neighbours for short names:
+// on berth's networks berth knows them all, and others could say what they like.
+const noNeighbours = "LLMNR=no"
 
 const header = "# Written by berth at each start of this container."
 
@@ -72,6 +80,9 @@ func networkdOf(k Link) []string {
 	}
 	if len(k.Resolvers) > 0 {
 		lines = append(lines, "Domains="+domain)
+	}
+	if k.Network != "" {
+		lines = append(lines, noNeighbours)
 	}
 	for _, a := range k.Addresses {
 		lines = append(lines, "", "[Address]", "Address="+a.String(), "DuplicateAddressDetection=none")

@@ -125,7 +125,7 @@ func TestGuestManagers(t *testing.T) {
 		is(l, "addresses under networkd "+how, l.guestLinks("web"), before)
 		is(l, "routes under networkd "+how, l.in("web", "ip route; ip -6 route show default"), routes)
 	}
-	l.has(l.in("web", "readlink /etc/resolv.conf; cat /run/systemd/resolved.conf.d/10-berth.conf"), "stub-resolv.conf", "Domains=containers")
+	l.has(l.in("web", "readlink /etc/resolv.conf; cat /run/systemd/resolved.conf.d/10-berth.conf"), "stub-resolv.conf", "Domains=containers", "LLMNR=no")
 }
 
 // TestGuestManagersOfDebian: the same for NetworkManager, dhcpcd and ifupdown,

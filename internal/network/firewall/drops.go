@@ -68,19 +68,15 @@ func ask(c *nftables.Conn, hook nftables.ChainHook, interfaces []string) ([]Drop
 			chain.Hooknum == nil || *chain.Hooknum != hook || chain.Type != nftables.ChainTypeFilter {
 			continue
 		}
-		how := ""
-		rules, err := c.GetRules(chain.Table, chain)
-		switch {
-		case err != nil && !gone(err): // as it may have meanwhile
+		w := newWalk(c, chain.Table, chains)
+		how, err := w.refusal(chain)
+		if err != nil {
 			return nil, err
-		case chain.Policy != nil && *chain.Policy == nftables.ChainPolicyDrop:
-			how = "its policy is drop"
-		case len(rules) > 0 && refusesAll(rules[len(rules)-1]):
-			how = "its last rule refuses everything"
-		default:
+		}
+		if how == "" {
 			continue
 		}
-		missing, err := newWalk(c, chain.Table, chains).missing(chain.Name, interfaces)
+		missing, err := w.missing(chain.Name, interfaces)
 		if err != nil {
 			return nil, err
 		}
@@ -95,25 +91,27 @@ func absent(err error) bool {
 	return errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)
 }
 
-// refusesAll reports whether a rule has no condition, and drops or rejects.
-func refusesAll(r *nftables.Rule) bool {
-	refuses := false
-	for _, e := range r.Exprs {
-		switch e := e.(type) {
-		case *expr.Counter, *expr.Log:
-		case *expr.Reject:
-			refuses = true
-		case *expr.Verdict:
-			if e.Kind != expr.VerdictDrop {
-				return false
-			}
-			refuses = true
-		default:
-			return false
-		}
+// refusal says how a chain refuses what none of its rules lets through; "" if it
+// does not.
+func (w walk) refusal(chain *nftables.Chain) (string, error) {
+	rules, err := w.of(chain.Name)
+	if err != nil {
+		return "", err
 	}
-	return refuses
+	if chain.Policy != nil && *chain.Policy == nftables.ChainPolicyDrop {
+		return "its policy is drop", nil
+	}
+	if len(rules) > 0 && refused(always(rules[len(rules)-1])) {
+		return "its last rule refuses everything", nil
+	}
+	end, err := w.end(chain.Name, nil)
+	if err != nil || !refused(end) {
+		return "", err
+	}
+	return "a chain that it jumps to refuses everything else", nil
 }
+
+func refused(v *expr.Verdict) bool { return v != nil && v.Kind == expr.VerdictDrop }
 
 func familyName(f nftables.TableFamily) string {
 	switch f {
@@ -158,25 +156,37 @@ func legacy(chain string, interfaces []string) ([]Drop, error) {
 // comes from all interfaces. missing are those of which it does not.
 func refusal(table, chain string, interfaces []string) (how string, missing []string) {
 	lines := strings.Split(strings.TrimSpace(table), "\n")
+	accepts := func(target string) bool { // also by a chain of its own, as on NixOS
+		return target == "ACCEPT" || slices.Contains(lines, "-A "+target+" -j ACCEPT")
+	}
 	missing = slices.DeleteFunc(slices.Clone(interfaces), func(name string) bool {
 		return slices.ContainsFunc(lines, func(l string) bool {
 			f := strings.Fields(l)
-			return len(f) == 6 && f[0] == "-A" && f[2] == "-i" && f[3] == name && f[4] == "-j" && f[5] == "ACCEPT"
+			return len(f) == 6 && f[0] == "-A" && f[2] == "-i" && f[3] == name && f[4] == "-j" && accepts(f[5])
 		})
 	})
-	if len(interfaces) > 0 && len(missing) == 0 {
+	switch {
+	case len(interfaces) > 0 && len(missing) == 0:
 		return "", nil
-	}
-	if slices.Contains(lines, "-P "+chain+" DROP") {
+	case slices.Contains(lines, "-P "+chain+" DROP"):
 		return "its policy is drop", missing
-	}
-	lines = slices.DeleteFunc(lines, func(l string) bool { return !strings.HasPrefix(l, "-A "+chain+" ") })
-	if len(lines) == 0 {
-		return "", nil
-	}
-	last := strings.Fields(lines[len(lines)-1])
-	if len(last) >= 4 && last[2] == "-j" && (last[3] == "DROP" || last[3] == "REJECT") {
+	case refusesAll(lines, chain):
 		return "its last rule refuses everything", missing
 	}
 	return "", nil
+}
+
+// refusesAll reports whether the last rule of a chain refuses everything, by itself
+// or by the chain that it leads to.
+func refusesAll(table []string, chain string) bool {
+	var last []string
+	for _, l := range table {
+		if strings.HasPrefix(l, "-A "+chain+" ") {
+			last = strings.Fields(l)
+		}
+	}
+	if len(last) < 4 || last[2] != "-j" && last[2] != "-g" {
+		return false
+	}
+	return last[3] == "DROP" || last[3] == "REJECT" || refusesAll(table, last[3]) // the kernel allows no circles
 }

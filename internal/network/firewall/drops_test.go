@@ -84,17 +84,20 @@ func TestForwardingNone(t *testing.T) {
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	for rules, want := range map[string]string{
-		"-P FORWARD DROP\n":                                        "its policy is drop",
-		"-P FORWARD ACCEPT\n":                                      "",
-		"-P INPUT DROP\n-P FORWARD ACCEPT\n":                       "",
-		"-P FORWARD ACCEPT\n-A FORWARD -j DROP\n":                  "its last rule refuses everything",
-		"-P FORWARD ACCEPT\n-A FORWARD -j REJECT --reject-with x":  "its last rule refuses everything",
-		"-P FORWARD ACCEPT\n-A FORWARD -i eth0 -j DROP\n":          "",
-		"-P FORWARD ACCEPT\n-A FORWARD -j DOCKER-USER\n":           "",
-		"-P FORWARD DROP\n-A FORWARD -i berth0 -j ACCEPT\n":        "",
-		"-P FORWARD DROP\n-A DOCKER-USER -i berth0 -j ACCEPT\n":    "",
-		"-P FORWARD DROP\n-A FORWARD -i berth0 -p tcp -j ACCEPT\n": "its policy is drop",
-		"-P FORWARD DROP\n-A FORWARD -i berth01 -j ACCEPT\n":       "its policy is drop",
+		"-P FORWARD DROP\n":                                                                                             "its policy is drop",
+		"-P FORWARD ACCEPT\n":                                                                                           "",
+		"-P INPUT DROP\n-P FORWARD ACCEPT\n":                                                                            "",
+		"-P FORWARD ACCEPT\n-A FORWARD -j DROP\n":                                                                       "its last rule refuses everything",
+		"-P FORWARD ACCEPT\n-A FORWARD -j REJECT --reject-with x":                                                       "its last rule refuses everything",
+		"-P FORWARD ACCEPT\n-A FORWARD -i eth0 -j DROP\n":                                                               "",
+		"-P FORWARD ACCEPT\n-A FORWARD -j DOCKER-USER\n":                                                                "",
+		"-P FORWARD DROP\n-A FORWARD -i berth0 -j ACCEPT\n":                                                             "",
+		"-P FORWARD DROP\n-A DOCKER-USER -i berth0 -j ACCEPT\n":                                                         "",
+		"-P FORWARD DROP\n-A FORWARD -i berth0 -p tcp -j ACCEPT\n":                                                      "its policy is drop",
+		"-P FORWARD DROP\n-A FORWARD -i berth01 -j ACCEPT\n":                                                            "its policy is drop",
+		"-P FORWARD ACCEPT\n-A FORWARD -j fw\n-A fw -i lo -j ACCEPT\n-A fw -j fw-refuse\n-A fw-refuse -j DROP\n":        "its last rule refuses everything",
+		"-P FORWARD ACCEPT\n-A FORWARD -j fw\n-A fw -i berth0 -j fw-accept\n-A fw -j DROP\n-A fw-accept -j ACCEPT\n":    "",
+		"-P FORWARD ACCEPT\n-A FORWARD -j fw\n-A fw -i berth0 -j fw-some\n-A fw -j DROP\n-A fw-some -p tcp -j ACCEPT\n": "its last rule refuses everything",
 		"": "",
 	} {
 		if got, missing := refusal(rules, "FORWARD", []string{"berth0"}); got != want || (len(missing) > 0) != (want != "") {
@@ -143,6 +146,57 @@ func TestLetThrough(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAlways has rules as iptables makes them.
+func TestAlways(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rule []expr.Any
+		want bool
+	}{
+		{[]expr.Any{&expr.Counter{}, &expr.Target{Name: "REJECT"}}, true},
+		{[]expr.Any{&expr.Match{Name: "conntrack"}, &expr.Counter{}, &expr.Target{Name: "REJECT"}}, false},
+		{[]expr.Any{&expr.Counter{}, &expr.Target{Name: "LOG"}}, false},
+		{[]expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}}, false},
+	} {
+		if got := refused(always(&nftables.Rule{Exprs: c.rule})); got != c.want {
+			t.Errorf("%v: refuses %v, not %v", c.rule, got, c.want)
+		}
+	}
+}
+
+// TestNixOS has the firewall that NixOS makes by iptables, whose chain lets through
+// what no rule refuses, but leads to one that refuses the rest.
+func TestNixOS(t *testing.T) {
+	t.Parallel()
+	const rules = `add table ip filter
+add chain ip filter nixos-fw-accept; add rule ip filter nixos-fw-accept counter accept
+add chain ip filter nixos-fw-refuse; add rule ip filter nixos-fw-refuse counter drop
+add chain ip filter nixos-fw-log-refuse; add rule ip filter nixos-fw-log-refuse tcp flags syn / fin,syn,rst,ack counter log prefix "refused connection: " level info
+add rule ip filter nixos-fw-log-refuse pkttype != unicast counter jump nixos-fw-refuse; add rule ip filter nixos-fw-log-refuse counter jump nixos-fw-refuse
+add chain ip filter nixos-fw; add rule ip filter nixos-fw iifname "lo" counter jump nixos-fw-accept
+add rule ip filter nixos-fw ct state related,established counter jump nixos-fw-accept; add rule ip filter nixos-fw tcp dport 22 counter jump nixos-fw-accept
+add rule ip filter nixos-fw counter jump nixos-fw-log-refuse
+add chain ip filter INPUT { type filter hook input priority 0; policy accept; }; add rule ip filter INPUT counter jump nixos-fw
+`
+	inNetwork(t, func() {
+		for _, step := range []struct {
+			script string
+			want   []Drop
+		}{
+			{rules, []Drop{{"nftables ip filter INPUT", "a chain that it jumps to refuses everything else", []string{"berth0"}}}},
+			{`insert rule ip filter nixos-fw iifname "berth0" counter jump nixos-fw-accept`, nil}, // trustedInterfaces
+		} {
+			if out, err := exec.Command("nft", step.script).CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, out)
+				return
+			}
+			if got, err := Incoming("berth0"); err != nil || !reflect.DeepEqual(got, step.want) {
+				t.Errorf("%v, not %v (%v)", got, step.want, err)
+			}
+		}
+	})
 }
 
 // TestHere asks the machine that this test runs on, as doctor does.

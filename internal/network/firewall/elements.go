@@ -171,6 +171,7 @@ func (b *builder) port(l Link) {
 	if len(l.MAC) != 6 {
 		b.err = cmp.Or(b.err, fmt.Errorf("the link %s has no MAC address to hold its guest to", l.Host))
 	}
+	b.add(inet, "points", name)
 	b.add(bridge, "ports", name)
 	b.add(bridge, "loop", name, name)
 	b.add(bridge, "macs", name, l.MAC)
@@ -188,6 +189,10 @@ func (b *builder) port(l Link) {
 	}
 	if !l.has(netip.Addr.Is6) {
 		b.add(bridge, "free", name, port(unix.ETH_P_IPV6))
+	}
+	if len(l.Addresses) == 0 {
+		b.add(bridge, "free", name, port(unix.ETH_P_8021Q))
+		b.add(bridge, "free", name, port(unix.ETH_P_8021AD))
 	}
 }
 

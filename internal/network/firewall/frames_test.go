@@ -47,6 +47,24 @@ func datagram(from, to uint16, text string) []byte {
 	return slices.Concat(port(from), port(to), port(uint16(8+len(text))), []byte{0, 0}, []byte(text))
 }
 
+// summed is a datagram with its sum, without which there is none over IPv6.
+func summed(from, to netip.Addr, datagram []byte) []byte {
+	out := slices.Clone(datagram)
+	var sum uint32
+	all := slices.Concat(from.AsSlice(), to.AsSlice(), []byte{0, unix.IPPROTO_UDP}, port(uint16(len(out))), out)
+	if len(all)%2 == 1 {
+		all = append(all, 0)
+	}
+	for i := 0; i < len(all); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(all[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	binary.BigEndian.PutUint16(out[6:], ^uint16(sum))
+	return out
+}
+
 // arpRequest is what says that an address of IP is at one of Ethernet.
 func arpRequest(at net.HardwareAddr, ip netip.Addr) []byte {
 	return slices.Concat([]byte{0, 1, 8, 0, 6, 4, 0, 1}, at, ip.AsSlice(), make([]byte, 6), ip.AsSlice())

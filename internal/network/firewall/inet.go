@@ -22,6 +22,7 @@ const (
 	dnsPort     = 53
 	dhcpServer  = 67
 	dhcpClient  = 68
+	dhcp6Client = 546
 	dhcp6Server = 547
 )
 
@@ -34,19 +35,21 @@ func inetChains(lists uint32) []chain {
 
 // guards throw away what guests have no right to send, before anything else
 // looks at it. The host's own 127.0.0.0/8 is open to their interfaces, which
-// have route_localnet set for the host's connections to ports.
+// have route_localnet set for the host's connections to ports. To the ports of
+// bridges themselves nothing comes that guests may send: what they address to a
+// group such as that of LLDP, which bridges keep, IP packets too, the host would
+// take there.
 func guards() []chain {
 	return []chain{
 		{name: "guard", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting, priority: nftables.ChainPriorityRaw, rules: []match{
-			and(notOf("ours", in()), accept()),
-			and(is4(), begins(source4(), 8, 127), drop()),
-			and(is4(), begins(target4(), 8, 127), drop()),
+			and(is4(), begins(source4(), 8, 127), of("ours", in()), drop()),
+			and(is4(), begins(target4(), 8, 127), of("ours", in()), drop()),
 			and(of("points", in()), jump("point")),
 		}},
 		{name: "point", rules: []match{
 			and(is4(), of("source4", in(), source4()), leave()),
 			and(is6(), of("source6", in(), source6()), leave()),
-			and(is6(), is(source6(), make([]byte, 16)...), is(protocol(), unix.IPPROTO_ICMPV6), leave()), // it has no address yet
+			and(is6(), is(source6(), make([]byte, 16)...), is(protocol(), unix.IPPROTO_ICMPV6), of("ours", in()), leave()), // it has no address yet
 			drop(),
 		}},
 	}
@@ -127,25 +130,27 @@ func counted(guest field) []field {
 // direction is 0 for packets from where the connection was opened.
 func direction() field { return tracked(expr.CtKeyDIRECTION, 0, 1) }
 
-// filters let through what may pass. Other tables may still drop it.
+// filters let through what may pass. Other tables may still drop it. What most
+// packets are is asked first, and what takes a look at a set after that.
 func filters() []chain {
 	fromOurs, toOurs := of("ours", in()), of("ours", out())
-	clamp := and(tcp(), match{
+	syn := and(tcp(), match{
 		transport(13, 1).load(register), // the flags
 		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{tcpSyn | tcpRst}, Xor: []byte{0}},
 		&expr.Cmp{Register: register, Data: []byte{tcpSyn}},
+	})
+	clamp := match{
 		&expr.Rt{Register: register, Key: expr.RtTCPMSS},
 		&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 2, Size: 2},
 		&expr.Exthdr{SourceRegister: register, Type: 2, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
-	})
+	}
 	return []chain{
 		{name: "clamp", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookForward, priority: nftables.ChainPriorityMangle, rules: []match{
-			and(fromOurs, clamp), and(toOurs, clamp),
+			and(syn, fromOurs, clamp), and(syn, toOurs, clamp),
 		}},
 		{name: "forward", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookForward, priority: nftables.ChainPriorityFilter, rules: []match{
-			and(fromOurs, toOurs, proceed("between")),
-			and(fromOurs, proceed("outward")),
 			and(toOurs, proceed("inward")),
+			and(fromOurs, proceed("outward")),
 		}},
 		{name: "between", rules: []match{
 			and(of("same", in(), out()), proceed("arrive")),
@@ -154,13 +159,14 @@ func filters() []chain {
 			proceed("arrive"),
 		}},
 		{name: "outward", rules: []match{
-			and(of("nat", in()), invalid(), drop()), // it would leave with the guest's own address
+			and(invalid(), of("nat", in()), drop()), // it would leave with the guest's own address
 			accept(),
 		}},
 		{name: "inward", rules: []match{
+			and(fromOurs, proceed("between")),
 			and(answers(), accept()),
 			and(translated(), accept()),
-			and(of("nat", out()), invalid(), drop()),
+			and(invalid(), of("nat", out()), drop()),
 			and(of("nat", out()), proceed("refuse")),
 			proceed("arrive"),
 		}},
@@ -176,10 +182,10 @@ func filters() []chain {
 			accept(),
 		}},
 		{name: "input", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookInput, priority: nftables.ChainPriorityFilter, rules: []match{
+			and(answers(), accept()),
 			and(fromOurs, proceed("host")),
 		}},
 		{name: "host", rules: []match{
-			and(answers(), accept()),
 			and(is4(), is(protocol(), unix.IPPROTO_ICMP), is(icmp(), icmpEcho), accept()),
 			and(is6(), icmp6(icmp6Echo), accept()),
 			and(is6(), icmp6(icmp6Solicit), accept()),

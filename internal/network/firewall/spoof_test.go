@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -22,6 +23,7 @@ func TestSpoofing(t *testing.T) {
 			t.Run("DHCP guest", w.testFreeSpoofs)
 			t.Run("link", w.testPointSpoofs)
 			t.Run("loopback", w.testLoopback)
+			t.Run("group", w.testGroups)
 		})
 	}
 }
@@ -59,6 +61,7 @@ func spoofs(self, other string, foreign bool) []spoof {
 		{"no IPv4", four(zero4, theirs, hello), false},
 		{"DHCP client", four(zero4, theirs, datagram(68, 67, "")), true},
 		{"DHCP server", four(ip, theirs, datagram(67, 68, "")), foreign},
+		{"DHCP answer from another port", four(ip, theirs, datagram(1067, 68, "")), foreign},
 		{"other's ARP", ether(to, from, unix.ETH_P_ARP, arpRequest(from, theirs)), false},
 		{"ARP with other's MAC", ether(to, from, unix.ETH_P_ARP, arpRequest(to, ip)), false},
 		{"ARP of another network", ether(to, from, unix.ETH_P_ARP, []byte{0, 6}, arpRequest(from, ip)[2:]), false},
@@ -70,6 +73,7 @@ func spoofs(self, other string, foreign bool) []spoof {
 		{"IPv6", six(ip6, theirs6, hello), true},
 		{"no IPv6", six(zero6, theirs6, hello), false},
 		{"DHCPv6 server", six(linkLocal(m), theirs6, datagram(547, 546, "")), foreign},
+		{"DHCPv6 answer from another port", six(linkLocal(m), theirs6, datagram(1547, 546, "")), foreign},
 		{"router", nd(linkLocal(m), neighbour(134, zero6)), foreign},
 		{"redirect", nd(linkLocal(m), neighbour(137, theirs6)), foreign},
 		{"router solicitation", nd(zero6, neighbour(133, zero6)), true},
@@ -80,6 +84,10 @@ func spoofs(self, other string, foreign bool) []spoof {
 		{"tries own", nd(zero6, neighbour(135, ip6)), true},
 		{"joins groups", nd(zero6, neighbour(143, zero6)), true},
 		{"no ND without address", nd(zero6, neighbour(136, ip6)), false},
+		{"other's IPv4 with a tag", ether(to, from, unix.ETH_P_8021Q, port(7), port(unix.ETH_P_IP), ipv4(17, theirs, theirs, hello)), false},
+		{"other's IPv4 with two tags", ether(to, from, unix.ETH_P_8021AD, port(0), port(unix.ETH_P_8021Q), port(7), port(unix.ETH_P_IP), ipv4(17, theirs, theirs, hello)), false},
+		{"switch", ether(spanningTree(), from, 38, []byte("BPDU")), false},
+		{"switch of another kind", ether([]byte{1, 0, 0xc, 0xcc, 0xcc, 0xcd}, from, 50, []byte("BPDU")), false},
 		{"experiment", ether(to, from, 0x88b5, []byte("x")), foreign},
 		{"IPv4", four(ip, theirs, hello), true},
 	}
@@ -103,7 +111,7 @@ func (w *world) testForeignSpoofs(t *testing.T) {
 func (w *world) testFreeSpoofs(t *testing.T) {
 	all := spoofs("d", "c", true)
 	for i := range all {
-		all[i].pass = !slices.Contains([]string{"other MAC", "other's MAC"}, all[i].name)
+		all[i].pass = !slices.Contains([]string{"other MAC", "other's MAC", "switch", "switch of another kind"}, all[i].name)
 	}
 	probe{t, w.all["d"].wire(), w.all["c"].wire()}.check(all)
 }
@@ -158,5 +166,50 @@ func (w *world) testLoopback(t *testing.T) {
 			t.Errorf("%s: 127.0.0.1 got something from %v", c.guest, got)
 		}
 		closed.Close()
+		open.Close()
+	}
+}
+
+// testGroups has a guest send to the host by groups that bridges do not pass on:
+// what comes there is taken by the port of the bridge. The first is passed on where
+// there is no spanning tree, so that f reaches the host by it as by any other.
+func (w *world) testGroups(t *testing.T) {
+	for guest, groups := range map[string][]byte{"a": {0, 3, 14}, "f": {3, 14}} {
+		iface := places[guest].iface
+		hw, err := w.host.hardware(iface)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for family, kind := range []uint16{unix.ETH_P_IP, unix.ETH_P_IPV6} {
+			packet := []func(byte, netip.Addr, netip.Addr, []byte) []byte{ipv4, ipv6}[family]
+			gate, other := netip.MustParseAddr(gateway(iface, family)), netip.MustParseAddr(gateway("eth0", family))
+			open := w.host.listen(netip.AddrPortFrom(gate, 53))
+			closed := []*net.UDPConn{w.host.listen(netip.AddrPortFrom(gate, 7)), w.host.listen(netip.AddrPortFrom(other, 7))}
+			from := w.all[guest].wire()
+			send := func(to net.HardwareAddr, source, target netip.Addr, port uint16) {
+				frame := ether(to, mac(places[guest].last), kind, packet(17, source, target, summed(source, target, datagram(9, port, "<x>"))))
+				if _, err := unix.Write(from, named(frame, "")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, last := range groups {
+				for _, target := range []netip.Addr{gate, other} {
+					for _, source := range []netip.Addr{address(guest, family), address("b", family), address("near", family)} {
+						send(net.HardwareAddr{0x01, 0x80, 0xc2, 0, 0, last}, source, target, 7)
+					}
+				}
+			}
+			send(hw, address(guest, family), gate, 53)
+			if got := arrived(t, open, true); got != address(guest, family) {
+				t.Errorf("%s: the gateway got something from %v first", guest, got)
+			}
+			for _, c := range closed {
+				if got := arrived(t, c, false); got.IsValid() {
+					t.Errorf("%s: %v got something from %v", guest, c.LocalAddr(), got)
+				}
+				c.Close()
+			}
+			open.Close()
+		}
 	}
 }

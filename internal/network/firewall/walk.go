@@ -76,6 +76,63 @@ func (w walk) through(chain, name string, above []string) (expr.VerdictKind, err
 	return expr.VerdictContinue, nil
 }
 
+// end is what becomes of a packet in a chain, and those that it jumps to, for which
+// no rule with a condition holds; nil where it goes back to where it came from.
+// above are the chains that led here.
+func (w walk) end(chain string, above []string) (*expr.Verdict, error) {
+	rules, err := w.of(chain)
+	if err != nil || slices.Contains(above, chain) {
+		return nil, err
+	}
+	for _, r := range rules {
+		v := always(r)
+		if v == nil {
+			continue
+		}
+		switch v.Kind {
+		case expr.VerdictJump, expr.VerdictGoto:
+			end, err := w.end(v.Chain, append(above[:len(above):len(above)], chain))
+			if err != nil || end != nil || v.Kind == expr.VerdictGoto {
+				return end, err
+			}
+		case expr.VerdictReturn:
+			return nil, nil
+		case expr.VerdictDrop, expr.VerdictAccept:
+			return v, nil
+		}
+	}
+	return nil, nil
+}
+
+// always is the verdict of a rule without condition; nil if it has one, or gives
+// no verdict.
+func always(r *nftables.Rule) *expr.Verdict {
+	var out *expr.Verdict
+	for _, e := range r.Exprs {
+		switch e := e.(type) {
+		case *expr.Counter, *expr.Log:
+		case *expr.Verdict:
+			out = e
+		default:
+			if !rejects(e) {
+				return nil
+			}
+			out = &expr.Verdict{Kind: expr.VerdictDrop}
+		}
+	}
+	return out
+}
+
+// rejects reports whether an expression refuses packets, also in the words of
+// iptables.
+func rejects(e expr.Any) bool {
+	if t, ok := e.(*expr.Target); ok {
+		return t.Name == "REJECT"
+	}
+	_, ok := e.(*expr.Reject)
+	return ok
+}
+
 // of are the rules of a chain, which may have gone meanwhile.
 func (w walk) of(chain string) ([]*nftables.Rule, error) {
 	if rules, ok := w.rules[chain]; ok {
@@ -129,12 +186,13 @@ func (w walk) verdict(r *nftables.Rule, name string) (*expr.Verdict, error) {
 			if has, err := w.has(e, name); err != nil || !has {
 				return nil, err
 			}
-		case *expr.Reject:
-			out = &expr.Verdict{Kind: expr.VerdictDrop}
 		case *expr.Verdict:
 			out = e
 		default:
-			return nil, nil
+			if !rejects(e) {
+				return nil, nil
+			}
+			out = &expr.Verdict{Kind: expr.VerdictDrop}
 		}
 	}
 	if out == nil { // it only counts, or logs

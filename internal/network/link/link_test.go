@@ -2,12 +2,14 @@ package link
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -96,7 +98,7 @@ func TestBridge(t *testing.T) {
 	for range 2 {
 		must(t, host.MakeBridge(b))
 	}
-	host.has("ip -d addr show berth0", "02:00:00:00:00:01", "10.9.0.1/24", "fd00:9::1/64", "alias berth", "altname berth-bridge-default", "UP")
+	host.has("ip -d addr show berth0", "02:00:00:00:00:01", "10.9.0.1/24", "fd00:9::1/64", "alias berth", "altname berth-bridge-default", "mcast_snooping 0", "UP")
 	host.has("cat /proc/sys/net/ipv6/conf/berth0/accept_ra", "0")
 	var guests []place
 	for i, name := range []string{"ve-a", "ve-b"} {
@@ -107,6 +109,7 @@ func TestBridge(t *testing.T) {
 		must(t, g.MakeVeth(v, host.Namespace))
 		host.has("ip link show "+name, "state DOWN", "altname berth-link-"+name, "fe:00:00:00:01:0"+name[3:])
 		must(t, host.Enslave(name, "berth0"))
+		must(t, host.Bind(name, v.InnerMAC))
 		must(t, host.Up(name))
 		must(t, g.Quieten("eth0"))
 		last := string("23"[i])
@@ -140,6 +143,36 @@ func TestBridge(t *testing.T) {
 	}
 	if got := guests[0].run("ip -o link | wc -l"); got != "1" {
 		t.Errorf("the guest still has its side")
+	}
+}
+
+// TestBind has the host send to a guest that is always silent, while another one
+// listens to what is not for it.
+func TestBind(t *testing.T) {
+	t.Parallel()
+	host := newPlace(t)
+	must(t, host.MakeBridge(Bridge{Name: "berth0", MAC: mac(t, "02:00:00:00:00:01"), Addresses: prefixes("10.9.0.1/24"), Mark: Mark{Owner: "berth"}}))
+	var guests []place
+	for _, last := range []string{"2", "3"} {
+		g, inner := newPlace(t), mac(t, "02:00:00:00:01:0"+last)
+		guests = append(guests, g)
+		must(t, g.MakeVeth(Veth{Inner: "eth0", Outer: "ve-" + last, InnerMAC: inner, Mark: Mark{Owner: "berth"}}, host.Namespace))
+		g.run("echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; ip link set eth0 arp off promisc on up")
+		must(t, host.Enslave("ve-"+last, "berth0"))
+		for range 2 {
+			must(t, host.Bind("ve-"+last, inner))
+		}
+		must(t, host.Up("ve-"+last))
+		must(t, host.SetNeighbour("berth0", netip.MustParseAddr("10.9.0."+last), inner))
+	}
+	const many = 100 // more than the host says to groups
+	host.run(fmt.Sprintf("bash -c 'for ((i = 0; i < %d; i++)); do echo secret >/dev/udp/10.9.0.2/9; done'", many))
+	for i, g := range guests {
+		heard, err := strconv.Atoi(g.run(`awk '$1 == "eth0:" {print $3}' /proc/net/dev`))
+		must(t, err)
+		if (heard >= many) != (i == 0) {
+			t.Errorf("guest %d hears %d packets, of %d for the first", i, heard, many)
+		}
 	}
 }
 

@@ -72,15 +72,17 @@ type Bridge struct {
 	Mark      Mark
 }
 
-// MakeBridge makes b what is there, and up. It takes no routes from others. A
-// bridge of that name with another owner is an error that matches ErrTaken.
+// MakeBridge makes b what is there, and up. It takes no routes from others, and
+// passes what is for a group on to all of its ports: to find out who listens to
+// which, it would believe any port that asks. A bridge of that name with another
+// owner is an error that matches ErrTaken.
 func (n *Namespace) MakeBridge(b Bridge) error {
 	l, err := n.find(b.Name)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name, attrs.HardwareAddr = b.Name, b.MAC
-		if err := n.handle.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+		if err := n.handle.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: new(bool)}); err != nil {
 			return fmt.Errorf("make bridge %s: %w", b.Name, err)
 		}
 		if l, err = n.find(b.Name); err != nil {

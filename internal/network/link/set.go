@@ -33,7 +33,8 @@ func (n *Namespace) IsBridge(name string) (is bool, mtu int, err error) {
 // Enslave makes the interface a port of a bridge. The host itself has no
 // address on it, and takes nothing that comes from there for its own. The bridge
 // may send frames back where they came from: where it passes them to the rules
-// for IP, a guest reaches itself that way by a port of the host.
+// for IP, a guest reaches itself that way by a port of the host. What is behind the
+// port is no switch.
 func (n *Namespace) Enslave(name, bridge string) error {
 	l, err := n.find(name)
 	if err != nil {
@@ -52,6 +53,24 @@ func (n *Namespace) Enslave(name, bridge string) error {
 	}
 	if err := n.handle.LinkSetHairpin(l, true); err != nil {
 		return fmt.Errorf("let %s send back to %s: %w", bridge, name, err)
+	}
+	if err := n.handle.LinkSetGuard(l, true); err != nil {
+		return fmt.Errorf("keep %s from leading %s: %w", name, bridge, err)
+	}
+	return nil
+}
+
+// Bind says who is behind the port of a bridge, for good: he gets what is for his
+// address and for groups, and nothing else, however long he has been silent.
+func (n *Namespace) Bind(name string, mac net.HardwareAddr) error {
+	l, err := n.find(name)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(n.handle.LinkSetLearning(l, false), n.handle.LinkSetFlood(l, false),
+		n.handle.NeighSet(&netlink.Neigh{LinkIndex: l.Attrs().Index, Family: unix.AF_BRIDGE, State: netlink.NUD_NOARP, Flags: netlink.NTF_MASTER, HardwareAddr: mac}))
+	if err != nil {
+		return fmt.Errorf("bind %s to %v: %w", name, mac, err)
 	}
 	return nil
 }
