@@ -12,7 +12,7 @@ import (
 const manyPorts = 10_000
 
 // connections is how many are opened in one trial.
-const connections = 500
+const connections = 200
 
 // measureConnect gives the rows of new connections through one of many ports.
 func measureConnect(ctx context.Context, l *lab) (rows []row, err error) {
@@ -30,7 +30,7 @@ func measureConnect(ctx context.Context, l *lab) (rows []row, err error) {
 		defer s.close()
 		trials = append(trials, w.machine.connects(hostOutside+portedPort), w.host.connects("127.0.0.1"+portedPort))
 	}
-	s, err := interleave(ctx, spread*l.n, trials...)
+	s, err := interleave(ctx, streams*l.n, trials...)
 	if err != nil {
 		return nil, err
 	}
@@ -45,9 +45,6 @@ func measureConnect(ctx context.Context, l *lab) (rows []row, err error) {
 // connects opens connections from p, and gives the mean time in microseconds.
 func (p *place) connects(to string) trial {
 	return func(ctx context.Context) ([]float64, error) {
-		if err := rested(ctx); err != nil {
-			return nil, err
-		}
 		var took time.Duration
 		err := p.do(func() error {
 			begun := time.Now()

@@ -84,6 +84,9 @@ func (p *place) background(ctx context.Context, program string, args ...string) 
 	return func() { <-ended }, nil
 }
 
+// askTime is how long is asked in one trial.
+const askTime = 400 * time.Millisecond
+
 // Questions are asked so many at once, from so many sockets.
 const (
 	askBatch   = 32
@@ -105,7 +108,7 @@ func (p *place) asks(server string, port int, names []string) trial {
 		begun := time.Now()
 		for range askSockets {
 			go func() {
-				n, err := p.ask(fmt.Sprintf("%s:%d", server, port), names, begun.Add(streamTime))
+				n, err := p.ask(fmt.Sprintf("%s:%d", server, port), names, begun.Add(askTime))
 				results <- result{n, err}
 			}()
 		}

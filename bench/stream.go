@@ -4,13 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// streamTime is how long data is sent in one trial.
-const streamTime = 400 * time.Millisecond
+// streamTime is how long data is sent in one trial, and streams how many there are
+// where others take one: what a machine carries changes from second to second, so
+// that many short trials in turn are told apart better than a few long ones.
+const (
+	streamTime = 100 * time.Millisecond
+	streams    = 10
+)
 
 // server accepts connections in a place, and does serve with each.
 type server struct{ listener net.Listener }
@@ -43,22 +49,56 @@ func (s server) close() error { return s.listener.Close() }
 // sink reads all that comes, and tells how much, for a byte that is asked for
 // at the end of the stream.
 func sink(c net.Conn) {
-	n, _ := discard(c)
-	fmt.Fprintln(c, n)
+	n, err := onProcessor(1, c, func(fd int) (n int64, err error) {
+		b := make([]byte, streamBuffer)
+		for {
+			k, err := unix.Read(fd, b)
+			if n += int64(k); k <= 0 || err != nil {
+				return n, err
+			}
+		}
+	})
+	if err == nil {
+		fmt.Fprintln(c, n)
+	}
 }
 
-// discard reads to the end.
-func discard(r io.Reader) (n int64, err error) {
-	b := make([]byte, streamBuffer)
-	for {
-		k, err := r.Read(b)
-		n += int64(k)
-		if errors.Is(err, io.EOF) {
-			return n, nil
-		} else if err != nil {
-			return n, err
-		}
+// onProcessor calls f with a connection whose reads and writes wait, on a thread
+// that stays on one processor, counted from 0. Where two threads are put, and what
+// wakes them, changes what a connection carries by a half.
+func onProcessor(i int, c net.Conn, f func(fd int) (int64, error)) (n int64, err error) {
+	file, err := c.(*net.TCPConn).File()
+	if err != nil {
+		return 0, err
 	}
+	defer file.Close()
+	fd := int(file.Fd())
+	if err := unix.SetNonblock(fd, false); err != nil {
+		return 0, err
+	}
+	// The machine's own choice may be one that measures, and paces what it sends.
+	if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno"); err != nil {
+		return 0, err
+	}
+	err = onThread(func() (err error) {
+		var all, one unix.CPUSet
+		if err := unix.SchedGetaffinity(0, &all); err != nil {
+			return err
+		}
+		for cpu, left := 0, i%all.Count(); left >= 0; cpu++ {
+			if all.IsSet(cpu) {
+				if left--; left < 0 {
+					one.Set(cpu)
+				}
+			}
+		}
+		if err := unix.SchedSetaffinity(0, &one); err != nil {
+			return err
+		}
+		n, err = f(fd)
+		return err
+	})
+	return n, errors.Join(err, unix.SetNonblock(fd, true))
 }
 
 // streamBuffer is how much is read and written at once.
@@ -77,20 +117,23 @@ func (p *place) dial(ctx context.Context, to string) (c net.Conn, err error) {
 // stream sends from p to a sink, and gives the gigabits a second that arrived.
 func (p *place) stream(to string) trial {
 	return func(ctx context.Context) ([]float64, error) {
-		if err := rested(ctx); err != nil {
-			return nil, err
-		}
 		c, err := p.dial(ctx, to)
 		if err != nil {
 			return nil, err
 		}
 		defer c.Close()
-		b := make([]byte, streamBuffer)
 		begun := time.Now()
-		for time.Since(begun) < streamTime {
-			if _, err := c.Write(b); err != nil {
-				return nil, err
+		_, err = onProcessor(0, c, func(fd int) (int64, error) {
+			b := make([]byte, streamBuffer)
+			for time.Since(begun) < streamTime {
+				if _, err := unix.Write(fd, b); err != nil {
+					return 0, err
+				}
 			}
+			return 0, nil
+		})
+		if err != nil {
+			return nil, err
 		}
 		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
 			return nil, err

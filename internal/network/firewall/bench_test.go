@@ -1,10 +1,14 @@
 package firewall
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // BenchmarkGuest adds and removes one guest with ten ports beside others. What
@@ -86,4 +90,83 @@ func BenchmarkConnect(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkStream sends over one TCP connection, on a thread that stays on one
+// processor as that which receives.
+func BenchmarkStream(b *testing.B) {
+	for _, filter := range []string{"0", "1"} {
+		for _, way := range []struct{ from, to, address string }{{"host", "a", "10.88.0.2:9"}, {"a", "host", "10.88.0.1:9"}, {"near", "a", "192.0.2.1:10"}, {"host", "p", "10.77.0.2:9"}, {"host", "near", "192.0.2.2:9"}} {
+			b.Run(fmt.Sprintf("%s to %s, bridge-nf-call-iptables=%s", way.from, way.to, filter), func(b *testing.B) {
+				w := newWorld(b, filter)
+				w.all["host"] = w.host
+				w.update(Rules{}, w.now)
+				w.guest("a", func(g *Guest) {
+					g.Ports = []Port{{Protocol: "tcp", First: 10, Last: 10, To: 9, Guest: []netip.Addr{address("a", 0)}}}
+					g.Host = []HostPort{{"tcp", 9, 9}}
+				})
+				stream(b, w.all[way.from], w.all[way.to], way.address)
+			})
+		}
+	}
+}
+
+func stream(b *testing.B, from, to *ns, address string) {
+	const size = 128 << 10
+	var l net.Listener
+	var err error
+	to.do(func() { l, err = net.Listen("tcp", ":9") })
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			err = pinned(0, c, func(fd int) error {
+				for buf := make([]byte, size); ; {
+					if n, err := unix.Read(fd, buf); n <= 0 {
+						return err
+					}
+				}
+			})
+		}
+		done <- err
+	}()
+	var c net.Conn
+	from.do(func() { c, err = net.Dial("tcp", address) })
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(size)
+	err = pinned(0, c, func(fd int) error {
+		buf := make([]byte, size)
+		for b.Loop() {
+			if _, err := unix.Write(fd, buf); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	err = errors.Join(err, c.Close(), <-done, l.Close())
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// pinned calls f with a connection whose reads and writes wait, on one processor.
+func pinned(cpu int, c net.Conn, f func(fd int) error) (err error) {
+	file, err := c.(*net.TCPConn).File()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	onThread(func() {
+		var one unix.CPUSet
+		one.Set(cpu % runtime.NumCPU())
+		if err = errors.Join(unix.SchedSetaffinity(0, &one), unix.SetNonblock(int(file.Fd()), false)); err == nil {
+			err = f(int(file.Fd()))
+		}
+	})
+	return errors.Join(err, unix.SetNonblock(int(file.Fd()), true))
 }

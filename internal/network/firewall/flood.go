@@ -58,8 +58,11 @@ const fullFor = 10 * time.Minute
 func floods(lists uint32) []chain {
 	return []chain{
 		{name: "open", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting, priority: nftables.ChainPriorityMangle, rules: []match{
-			and(opens(), of("macs", in(), macSource()), proceed("open-mac")),
-			and(opens(), of("ours", in()), proceed("open-link")),
+			and(opens(), jump("open-one")),
+		}},
+		{name: "open-one", rules: []match{
+			and(of("macs", in(), macSource()), proceed("open-mac")),
+			and(of("ours", in()), proceed("open-link")),
 		}},
 		{name: "open-mac", rules: []match{
 			and(is4(), counts("opened-macs", lists, macSource(), target4()), proceed("full-mac")),
