@@ -45,6 +45,10 @@ in
 
       swapDevices = preset [ ];
 
+      # NixOS lets groups up to 2147483647 ping, of which a user namespace has
+      # 65536: systemd-sysctl would fail at each boot and each switch.
+      boot.kernel.sysctl."net.ipv4.ping_group_range" = preset "0 65535";
+
       # systemd-nspawn has mounted most of them, and a container may not mount
       # them anew: what is there stays as it is, also during a switch.
       system.activationScripts.specialfs = lib.mkForce ''

@@ -141,7 +141,7 @@ type exitError struct{ code int }
 // Error says what the code means; see NixOS' switch-to-configuration.
 func (e *exitError) Error() string {
 	meaning := map[int]string{
-		1: "it did not begin", codeActivation: "the activation failed in parts", 3: "systemd did not reload its units", codeUnits: "units failed",
+		1: "it gave up", codeActivation: "the activation failed in parts", 3: "systemd did not reload its units", codeUnits: "units failed",
 		100: "it needs a restart, since its init is another one",
 	}[e.code]
 	if e.code == codeLate {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/closure"
@@ -63,20 +66,31 @@ func (e *Engine) systemsOf(rec *state.Record) ([]container.StorePath, error) {
 }
 
 // noSwitch is why the running guest of o could not change to what is wanted in
-// place: a guest that sees all of a store sees that one alone.
+// place: a guest that sees all of a store sees that one alone, and systems may
+// have no switch, or different kinds of init.
 func (e *Engine) noSwitch(ctx context.Context, c plan.Wanted, o *plan.Observed) (string, error) {
-	if o == nil || o.RunningSystem == "" || c.System == "" || c.System == o.RunningSystem || !c.Spec.WholeStore() {
+	if o == nil || o.RunningSystem == "" || c.System == "" || c.System == o.RunningSystem {
 		return "", nil
 	}
 	has, err := e.closures.Closure(c.Name, o.RunningSystem)
+	if errors.Is(err, fs.ErrNotExist) && !c.Spec.WholeStore() {
+		return "", nil // nothing is known of it: the switch itself will tell
+	}
 	if err != nil {
 		return "", err
 	}
-	wants, err := e.closures.Look(ctx, c.Name, c.System)
-	if err != nil || wants.Dir == has.Dir {
-		return "", err
+	dir := has.Dir
+	if _, err := os.Lstat(filepath.Join(dir, c.System.Base())); c.Spec.WholeStore() || err != nil {
+		wants, err := e.closures.Look(ctx, c.Name, c.System)
+		if err != nil {
+			return "", err
+		}
+		dir = wants.Dir
 	}
-	return fmt.Sprintf("its system is in another store, %s", wants.Dir), nil
+	if dir != has.Dir && c.Spec.WholeStore() {
+		return fmt.Sprintf("its system is in another store, %s", dir), nil
+	}
+	return closure.NoSwitch(filepath.Join(has.Dir, o.RunningSystem.Base()), filepath.Join(dir, c.System.Base()))
 }
 
 // trimSystems gives up the systems that a container does not need any more.

@@ -9,6 +9,7 @@ in
 {
   options = {
     boot.isContainer = no;
+    boot.kernel.sysctl = option (types.attrsOf types.raw) { };
     console.enable = option types.bool (!config.boot.isContainer);
     networking = {
       hostName = option types.str "nixos";
@@ -28,6 +29,7 @@ in
   };
 
   config = {
+    boot.kernel.sysctl."net.ipv4.ping_group_range" = lib.mkDefault "0 2147483647";
     networking.useHostResolvConf = lib.mkDefault true;
     system.activationScripts.specialfs = "mount";
     system.build.earlyMountScript = "/nix/store/00000000000000000000000000000000-mounts.sh";
