@@ -35,6 +35,7 @@
         host =
           { pkgs, lib, ... }:
           {
+            key = "${toString ./.}#nixosModules.host"; # of which one is enough
             imports = [ ./host ];
             services.berth.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.berth;
           };
