@@ -136,7 +136,7 @@ func (b Builder) attribute(ctx context.Context, ref, attribute string) (*descrip
 type metadata struct {
 	URL    string          `json:"url"`    // with what makes it certain
 	Path   string          `json:"path"`   // in the store
-	Locked json.RawMessage `json:"locked"` // what builtins.fetchTree takes, and dir
+	Locked json.RawMessage `json:"locked"` // what builtins.fetchTree takes, with dir and __final
 }
 
 // dir is the directory of flake.nix in m.Path.
@@ -163,7 +163,7 @@ func (b Builder) stored(ctx context.Context, m metadata) error {
 	if _, err := os.Stat(m.Path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	tree := "removeAttrs (builtins.fromJSON " + text(string(m.Locked)) + ") [ \"dir\" ]"
+	tree := "removeAttrs (builtins.fromJSON " + text(string(m.Locked)) + ") [ \"dir\" \"__final\" ]"
 	_, err := b.run(ctx, command{program: "nix",
 		args: slices.Concat([]string{"eval", "--raw", "--impure", "--expr", "(builtins.fetchTree (" + tree + ")).outPath"}, b.Flags.flake())})
 	return err
