@@ -39,7 +39,7 @@
             imports = [ ./host ];
             services.berth.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.berth;
           };
-        guest = ./guest.nix;
+        guest.imports = [ ./guest.nix ]; # nix flake check takes no path
         default = host;
       };
 
