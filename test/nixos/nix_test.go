@@ -108,7 +108,7 @@ func TestFlake(t *testing.T) {
 	in {
 	  systems = builtins.attrNames self.packages;
 	  checks = builtins.attrNames self.checks.x86_64-linux;
-	  modules = builtins.attrNames self.nixosModules;
+	  modules = builtins.filter (name: let m = self.nixosModules.${name}; in builtins.isAttrs m || builtins.isFunction m) (builtins.attrNames self.nixosModules);
 	  twice = (host { imports = [ self.nixosModules.host { imports = [ self.nixosModules.default self.nixosModules.host ]; } ]; services.berth.enable = true; }).services.berth.package.pname;
 	  hash = self.packages.x86_64-linux.default.vendorHash;
 	}`, &got)
