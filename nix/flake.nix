@@ -35,10 +35,11 @@
         host =
           { pkgs, lib, ... }:
           {
+            key = "${toString ./.}#nixosModules.host"; # of which one is enough
             imports = [ ./host ];
             services.berth.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.berth;
           };
-        guest = ./guest.nix;
+        guest.imports = [ ./guest.nix ]; # nix flake check takes no path
         default = host;
       };
 

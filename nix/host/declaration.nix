@@ -12,19 +12,22 @@ let
 
   cfg = config.services.berth;
 
-  # own are the keys of a container of services.berth.
+  # own are the keys of a container of services.berth. A guest's system is left
+  # alone: it may be made of what the host makes of the other keys, such as names.
   own =
     c:
     prune (
       removeAttrs c [
         "_module"
         "config"
+        "evaluated"
         "nixpkgs"
         "specialArgs"
+        "system"
       ]
-      // lib.optionalAttrs (c.system != null) { system = toString c.system; }
       // lib.optionalAttrs (c.configFile or null != null) { inherit (c) nixpkgs; }
-    );
+    )
+    // lib.optionalAttrs (c.evaluated || c.system != null) { system = toString c.system; };
 
   sources = lib.attrNames cfg.from;
   others = lib.foldl' (all: from: all // cfg.from.${from}) { } sources;

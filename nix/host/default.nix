@@ -42,19 +42,26 @@ let
         system = mkOption {
           type = types.nullOr types.path;
           default = null;
-          defaultText = "that of config";
+          defaultText = lib.literalMD "that of `config`";
           description = "A NixOS system that is already built, or a link to one, such as a profile.";
         };
         nixpkgs = mkOption {
           type = types.nullOr (types.either types.path types.str);
           default = null;
-          defaultText = "pkgs.path";
+          defaultText = lib.literalExpression "pkgs.path";
           description = "The nixpkgs that config is evaluated with. With configFile, which berth builds itself when it is applied, what that key of berth takes.";
         };
         specialArgs = mkOption {
           type = types.attrsOf types.raw;
           default = { };
           description = "Further arguments for the modules of config.";
+        };
+        evaluated = mkOption {
+          type = types.bool;
+          default = options.config.isDefined;
+          internal = true;
+          readOnly = true;
+          description = "Whether system comes of config.";
         };
       };
       config.system = lib.mkIf options.config.isDefined config.config.system.build.toplevel;
@@ -73,14 +80,14 @@ in
     enable = mkOption {
       type = types.bool;
       default = cfg.containers != { } || cfg.networks != { } || lib.any (c: c != { }) (lib.attrValues cfg.from);
-      defaultText = "whether anything is declared";
+      defaultText = lib.literalMD "whether anything is declared";
       description = "Whether berth is on this host, with its units and the containers that are declared for it.";
     };
 
     package = mkOption {
       type = types.package;
       default = pkgs.berth or (pkgs.callPackage ../package.nix { });
-      defaultText = "pkgs.berth";
+      defaultText = lib.literalExpression "pkgs.berth";
       description = "The berth of this host.";
     };
 

@@ -246,10 +246,9 @@ in
           extraVeths = get "extraVeths" { };
           bindMounts = builtins.listToAttrs (map (m: m.entry) mounts);
         }
-        // (
-          if get "flake" null == null then { system = toString c.path; } else { inherit (c) flake; }
-        )
-      );
+      )
+      # Nobody looks at a guest's system before it is asked for.
+      // (if get "flake" null == null then { system = toString c.path; } else { inherit (c) flake; });
 
       warnings =
         map (o: "${o} has no effect without privateNetwork") (if private then [ ] else given)

@@ -146,7 +146,6 @@ in
     {
       keys = prune (
         {
-          system = toString c.path;
           autoStart = c.autoStart or true;
           restartIfChanged = c.restartIfChanged or true;
           ephemeral = true;
@@ -159,7 +158,11 @@ in
           }) binds;
         }
         // (if linked then { inherit zone; } // four.keys // six.keys else { })
-      );
+      )
+      # Nobody looks at a guest's system before it is asked for.
+      // {
+        system = toString c.path;
+      };
       warnings = [ ];
       refused =
         builtins.concatMap strange (builtins.attrNames binds)

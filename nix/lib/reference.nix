@@ -17,6 +17,9 @@ let
     else
       builtins.head parts + builtins.substring 1 9 (builtins.elemAt parts 1);
 
+  # typeName is how a type is called.
+  typeName = type: replace [ "(submodule)" ] [ "submodule" ] (unset type.description);
+
   # cell is text in a table.
   cell = text: replace [ "\n" "|" ] [ " " "\\|" ] text;
 
@@ -31,7 +34,9 @@ let
 
   default =
     o:
-    if o ? defaultText then
+    if o.defaultText._type or "" == "literalMD" then
+      cell o.defaultText.text
+    else if o ? defaultText then
       "`${cell (shown o.defaultText)}`"
     else if o ? default && o.default != null then
       "`${cell (builtins.toJSON o.default)}`"
@@ -55,7 +60,7 @@ let
       if o._type or "" == "option" then
         when (
           !(o.internal or false) && o.visible or true != false
-        ) "| `${here}` | ${cell (unset o.type.description)} | ${default o} | ${cell (o.description or "")} |"
+        ) "| `${here}` | ${cell (typeName o.type)} | ${default o} | ${cell (o.description or "")} |"
         ++ below
       else
         rows here o

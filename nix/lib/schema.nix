@@ -40,7 +40,7 @@ let
             default = null;
           }
       )
-      // (if s ? default then { defaultText = builtins.toJSON s.default; } else { })
+      // (if s ? default then { defaultText = lib.literalExpression (builtins.toJSON s.default); } else { })
     );
 
   # optionsOf are the options for the keys of schema s.

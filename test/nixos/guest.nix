@@ -18,6 +18,7 @@ in
     };
     nix.enable = yes;
     nixpkgs.hostPlatform = option types.raw null;
+    nixpkgs.pkgs = mkOption { type = types.raw; };
     services.nginx.enable = no;
     services.resolved.enable = no;
     swapDevices = option (types.listOf types.raw) [ ];

@@ -21,6 +21,7 @@ let
     isFunction
     isInt
     isList
+    isPath
     isString
     length
     listToAttrs
@@ -108,22 +109,45 @@ let
     in
     filter (d: d.priority == least) defs;
 
-  # load gives modules with all that they import, as { options; config; }.
+  # load gives a module with all that it imports, as { key; options; config; }.
+  # key is the module's where it has none of its own, nor a path.
   load =
-    args: module:
+    args: key: module:
     let
-      m = if builtins.isPath module || isString module then import module else module;
-      # Only what the function names, so that nothing else is looked at.
-      called = if isFunction m then m (mapAttrs (name: _: args.${name}) (functionArgs m) // (if functionArgs m == { } then args else { })) else m;
-      whole = called ? config || called ? options || called ? imports;
+      isFile = isPath module || isString module;
+      m = if isFile then import module else module;
+      # What is not among args is an option, as pkgs is one.
+      called =
+        if isFunction m then
+          m (args // mapAttrs (name: _: args.${name} or args.config._module.args.${name}) (functionArgs m))
+        else
+          m;
+      about = [
+        "_file"
+        "imports"
+        "key"
+      ];
+      whole = called ? config || called ? options;
+      other = removeAttrs called (about ++ [ "config" "options" ]);
+      here = toString (called.key or (if isFile then module else key));
+      imports = called.imports or [ ];
     in
-    concatMap (load args) (called.imports or [ ])
+    concatLists (builtins.genList (n: load args "${here}:${toString n}" (elemAt imports n)) (length imports))
     ++ [
-      {
-        options = called.options or { };
-        config = if whole then called.config or { } else called;
-      }
+      (
+        if whole && other != { } then
+          throw "the module ${here} has `config' or `options', and ${concatStringsSep ", " (attrNames other)} beside them"
+        else
+          {
+            key = here;
+            options = called.options or { };
+            config = if whole then called.config or { } else removeAttrs called about;
+          }
+      )
     ];
+
+  # once is modules without those that have been there before.
+  once = foldl' (seen: m: if any (s: s.key == m.key) seen then seen else seen ++ [ m ]) [ ];
 
   # build makes the options and values for one level of the tree.
   build =
@@ -201,10 +225,15 @@ let
         inherit lib;
       }
       // specialArgs;
-      loaded = concatMap (load args) modules;
+      arguments.options._module.args = lib.mkOption {
+        type = types.attrsOf types.raw;
+        default = { };
+        internal = true;
+      };
+      loaded = once (load args "" { imports = [ arguments ] ++ modules; });
       result = build prefix (map (m: m.options) loaded) (map (m: m.config) loaded);
     in
-    result;
+    result // { config = removeAttrs result.config [ "_module" ]; };
 
   # Types.
   one =
@@ -220,6 +249,7 @@ let
     t:
     {
       description = t.name;
+      class = "";
       check = _: true;
       merge = one;
       getSubOptions = _: { };
@@ -227,15 +257,33 @@ let
     // t;
   simple =
     name: description: check:
-    mkOptionType { inherit name description check; };
-  nested = text: if builtins.match ".* .*" text != null then "(${text})" else text;
+    mkOptionType {
+      inherit name description check;
+      class = "noun";
+    };
+
+  # nested is the description of a type within that of another one, which has
+  # room for some classes.
+  nested = classes: t: if elem t.class classes then t.description else "(${t.description})";
+
+  # onlyOne merges definitions of what cannot be compared.
+  onlyOne =
+    loc: defs:
+    if length defs > 1 then
+      throw "the option `${show loc}' is defined multiple times while it's expected to be unique"
+    else
+      (head defs).value;
 
   types = rec {
     bool = simple "bool" "boolean" isBool;
     str = simple "str" "string" isString;
     int = simple "int" "signed integer" isInt;
-    raw = simple "raw" "raw value" (_: true);
-    package = simple "package" "package" (v: v ? outPath);
+    raw = simple "raw" "raw value" (_: true) // {
+      merge = onlyOne;
+    };
+    package = simple "package" "package" (v: v ? outPath) // {
+      merge = onlyOne;
+    };
     path = simple "path" "absolute path" (v: substring 0 1 (toString v) == "/");
     ints.between =
       low: high:
@@ -259,20 +307,27 @@ let
     };
     enum =
       values:
-      simple "enum" "one of ${concatStringsSep ", " (map builtins.toJSON values)}" (v: elem v values);
+      simple "enum" "one of ${concatStringsSep ", " (map builtins.toJSON values)}" (v: elem v values)
+      // {
+        class = "conjunction";
+      };
     nullOr =
       t:
       t
       // {
-        description = "null or ${nested t.description}";
+        description = "null or ${nested [ "noun" "conjunction" ] t}";
+        class = "conjunction";
         check = v: v == null || t.check v;
         merge =
           loc: defs: if all (d: d.value == null) defs then null else t.merge loc (filter (d: d.value != null) defs);
       };
     either =
       a: b:
-      simple "either" "${nested a.description} or ${nested b.description}" (v: a.check v || b.check v)
+      simple "either"
+        "${nested [ "noun" "conjunction" ] a} or ${nested [ "noun" "conjunction" "composite" ] b}"
+        (v: a.check v || b.check v)
       // {
+        class = "conjunction";
         merge =
           loc: defs:
           if all (d: a.check d.value) defs then a.merge loc defs else b.merge loc defs;
@@ -280,8 +335,9 @@ let
     oneOf = ts: foldl' either (head ts) (tail ts);
     listOf =
       t:
-      simple "listOf" "list of ${nested t.description}" (v: isList v && all t.check v)
+      simple "listOf" "list of ${nested [ "noun" "composite" ] t}" (v: isList v && all t.check v)
       // {
+        class = "composite";
         merge =
           loc: defs:
           map (
@@ -297,8 +353,9 @@ let
       };
     attrsOf =
       t:
-      simple "attrsOf" "attribute set of ${nested t.description}" isAttrs
+      simple "attrsOf" "attribute set of ${nested [ "noun" "composite" ] t}" isAttrs
       // {
+        class = "composite";
         merge =
           loc: defs:
           let
@@ -324,12 +381,15 @@ let
           loc: defs:
           evalModules {
             prefix = loc;
-            specialArgs.name = last loc;
-            modules = [ module ] ++ map (d: if isFunction d.value then d.value else { config = d.value; }) defs;
+            modules = [
+              { _module.args.name = last loc; }
+              module
+            ] ++ map (d: if isFunction d.value then d.value else { config = d.value; }) defs;
           };
       in
       simple "submodule" "submodule" (v: isAttrs v || isFunction v)
       // {
+        class = "";
         merge = loc: defs: (eval loc defs).config;
         getSubOptions = loc: (eval (loc ++ [ "<name>" ]) [ ]).options;
         inherit module;
@@ -373,6 +433,14 @@ let
       types
       ;
     mkOption = o: o // { _type = "option"; };
+    literalExpression = text: {
+      _type = "literalExpression";
+      inherit text;
+    };
+    literalMD = text: {
+      _type = "literalMD";
+      inherit text;
+    };
     mkDefault = mkOverride 1000;
     mkForce = mkOverride 50;
     concatStrings = concatStringsSep "";

@@ -15,18 +15,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files, the reference and the hash anew")
+var (
+	update = flag.Bool("update", false, "write the golden files, the reference and the hash anew")
+	libDir = flag.String("lib", "", "the directory of nixpkgs' lib, which is used instead of the stand-in")
+)
 
 // modules is the directory with the modules.
 const modules = "../../nix"
 
-// evaluate gives the value of an expression of Nix. The stand-ins are in scope:
-// lib, and host, which is the configuration of a host with a module.
+// evaluate gives the value of an expression of Nix. In scope are lib, eval,
+// which evaluates a host with a module, and host, its configuration.
 func evaluate(t *testing.T, expression string, into any) {
 	t.Helper()
 	dir, err := os.Getwd()
 	must(t, err)
-	prelude := fmt.Sprintf(`let here = %s; lib = import (here + "/lib.nix"); host = module: (import (here + "/evaluate.nix") { inherit module; }).config; in `, dir)
+	lib := filepath.Join(dir, "lib.nix")
+	if *libDir != "" {
+		lib = *libDir
+	}
+	prelude := fmt.Sprintf(`let here = %s; lib = import %s; eval = module: import (here + "/evaluate.nix") { inherit lib module; }; host = module: (eval module).config; in `, dir, lib)
 	out := nix(t, "nix-instantiate", "--eval", "--strict", "--json", "--expr", prelude+expression)
 	if err := json.Unmarshal(out, into); err != nil {
 		t.Fatalf("%v:\n%s", err, out)
@@ -89,20 +96,20 @@ func TestFlake(t *testing.T) {
 	var got struct {
 		Systems, Checks []string
 		Modules         []string
-		Host            string
+		Twice           string
 		Hash            string
 	}
 	evaluate(t, `let
 	  file = import (here + "/../../nix/flake.nix");
-	  package = f: f { lib = lib // { cleanSource = s: s; fileContents = p: builtins.readFile p; licenses.asl20 = "asl20"; platforms.linux = [ ]; }; buildGoModule = p: p; version = "1"; };
+	  package = f: f { lib = lib // { cleanSource = s: s; fileContents = p: builtins.readFile p; licenses.asl20 = "asl20"; platforms.linux = [ ]; }; buildGoModule = p: p // { outPath = "/nix/store/00000000000000000000000000000000-berth"; }; version = "1"; };
 	  pkgs.callPackage = f: args: package (import f);
 	  pkgs.testers.runNixOSTest = t: t.name;
 	  self = file.outputs { inherit self; nixpkgs.legacyPackages = { x86_64-linux = pkgs; aarch64-linux = pkgs; }; };
 	in {
 	  systems = builtins.attrNames self.packages;
 	  checks = builtins.attrNames self.checks.x86_64-linux;
-	  modules = builtins.attrNames self.nixosModules;
-	  host = (builtins.head (self.nixosModules.host { inherit lib; pkgs.stdenv.hostPlatform.system = "x86_64-linux"; }).imports) + "";
+	  modules = builtins.filter (name: let m = self.nixosModules.${name}; in builtins.isAttrs m || builtins.isFunction m) (builtins.attrNames self.nixosModules);
+	  twice = (host { imports = [ self.nixosModules.host { imports = [ self.nixosModules.default self.nixosModules.host ]; } ]; services.berth.enable = true; }).services.berth.package.pname;
 	  hash = self.packages.x86_64-linux.default.vendorHash;
 	}`, &got)
 	if diff := cmp.Diff([]string{"default", "guest", "host"}, got.Modules); diff != "" {
@@ -111,7 +118,7 @@ func TestFlake(t *testing.T) {
 	if diff := cmp.Diff([]string{"aarch64-linux", "x86_64-linux"}, got.Systems); diff != "" {
 		t.Error(diff)
 	}
-	if len(got.Checks) < 3 || !strings.HasPrefix(got.Hash, "sha256-") {
+	if len(got.Checks) < 3 || !strings.HasPrefix(got.Hash, "sha256-") || got.Twice != "berth" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -133,7 +140,7 @@ func TestReference(t *testing.T) {
 	t.Parallel()
 	var text string
 	evaluate(t, `let
-	  tree = (import (here + "/evaluate.nix") { }).options;
+	  tree = (eval { }).options;
 	  inherit (import (here + "/../../nix/lib")) reference;
 	in builtins.concatStringsSep "\n" (map (at: reference.table at (lib.foldl' (o: n: o.${n}) tree (builtins.filter builtins.isString (builtins.split "\\." at)))) [ "services.berth" "virtualisation.nspawn" ])`, &text)
 	golden(t, "../../docs/reference/nixos.md", `# Options of the NixOS module

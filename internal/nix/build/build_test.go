@@ -218,6 +218,42 @@ func TestAcceptedSettings(t *testing.T) {
 	}
 }
 
+// TestLazyNix has a Nix that does not copy a flake when it looks at it, which
+// those since 2.35 do not.
+func TestLazyNix(t *testing.T) {
+	b := newBench(t)
+	b.write("flake/flake.nix", "{ nixConfig.cores = 5; outputs = { self }: { berthContainers.web = { image = \"debian:trixie\"; bindMounts.\"/x\".hostPath = ./system.nix; }; }; }")
+	real, err := exec.LookPath("nix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write("bin/nix", `#!/bin/sh
+cd `+b.dir+`
+`+real+` "$@" >answer || exit
+cat answer
+case "$*" in
+*metadata*) grep -o '"path":"/nix/store/[^"]*' answer | cut -d'"' -f4 >copied ;;
+*fetchTree*) exit ;;
+esac
+nix-store --delete $(cat copied) >&2 2>/dev/null
+`)
+	if err := os.Chmod(b.dir+"/bin/nix", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", b.dir+"/bin:"+os.Getenv("PATH"))
+	b.Flags = Flags{"--accept-flake-config"}
+	if got, err := b.settings(t.Context(), []Source{{Flake: "path:" + b.dir + "/flake"}}); err != nil || strings.Join(got, " ") != "--option cores 5" {
+		t.Errorf("%q, %v", got, err)
+	}
+	d, err := b.Declaration(t.Context(), b.dir+"/flake")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(d.Stored + "/system.nix"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNoNix(t *testing.T) {
 	t.Setenv("PATH", "/nonexistent")
 	if _, err := os.Stat("/nix/var/nix/profiles/default/bin/nix-store"); err == nil {

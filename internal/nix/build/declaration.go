@@ -26,7 +26,7 @@ type Declaration struct {
 	// File is its absolute path; empty for a flake from elsewhere.
 	File string
 	// Stored is where the store has the files of the flake, and Dir where they are
-	// from: places in Tree are below Stored. Both are empty for a file.
+	// from: places and paths in Tree are below Stored. Both are empty for a file.
 	Stored, Dir string
 }
 
@@ -73,7 +73,7 @@ func (b Builder) flakeDeclaration(ctx context.Context, ref, file string) (Declar
 	}
 	d := Declaration{File: file, Stored: m.Path}
 	if file != "" {
-		d.Dir = strings.TrimSuffix(strings.TrimSuffix(filepath.Dir(file), m.Locked.Dir), "/")
+		d.Dir = strings.TrimSuffix(strings.TrimSuffix(filepath.Dir(file), m.dir()), "/")
 	}
 	apply := "said: " + walk() + " (if said ? containers || said ? networks then said else { containers = said; })"
 	said, err := b.run(ctx, command{program: "nix", phase: "evaluating " + ref,
@@ -89,7 +89,7 @@ func (b Builder) flakeDeclaration(ctx context.Context, ref, file string) (Declar
 		return d, err
 	}
 	d.Tree = []byte(said.out)
-	return d, nil
+	return d, b.stored(ctx, m)
 }
 
 // declarationError says which declaration an error is in, and which container

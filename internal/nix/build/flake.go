@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -132,11 +134,16 @@ func (b Builder) attribute(ctx context.Context, ref, attribute string) (*descrip
 
 // metadata is what Nix knows of a flake as it is now.
 type metadata struct {
-	URL    string `json:"url"`  // with what makes it certain
-	Path   string `json:"path"` // in the store
-	Locked struct {
-		Dir string `json:"dir"` // of flake.nix in Path
-	} `json:"locked"`
+	URL    string          `json:"url"`    // with what makes it certain
+	Path   string          `json:"path"`   // in the store
+	Locked json.RawMessage `json:"locked"` // what builtins.fetchTree takes, with dir and __final
+}
+
+// dir is the directory of flake.nix in m.Path.
+func (m metadata) dir() string {
+	var locked struct{ Dir string }
+	_ = json.Unmarshal(m.Locked, &locked)
+	return locked.Dir
 }
 
 func (b Builder) metadata(ctx context.Context, ref string) (m metadata, err error) {
@@ -150,6 +157,18 @@ func (b Builder) metadata(ctx context.Context, ref string) (m metadata, err erro
 	return m, nil
 }
 
+// stored has the files of a flake in the store. Nix before 2.35 copies them
+// whenever it looks at a flake; later ones do when a value leads there.
+func (b Builder) stored(ctx context.Context, m metadata) error {
+	if _, err := os.Stat(m.Path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	tree := "removeAttrs (builtins.fromJSON " + text(string(m.Locked)) + ") [ \"dir\" \"__final\" ]"
+	_, err := b.run(ctx, command{program: "nix",
+		args: slices.Concat([]string{"eval", "--raw", "--impure", "--expr", "(builtins.fetchTree (" + tree + ")).outPath"}, b.Flags.flake())})
+	return err
+}
+
 // settings are those that the flakes of sources bring along, for the build,
 // where the user has accepted that: --option NAME VALUE for each.
 func (b Builder) settings(ctx context.Context, sources []Source) ([]string, error) {
@@ -159,10 +178,13 @@ func (b Builder) settings(ctx context.Context, sources []Source) ([]string, erro
 	var out []string
 	for _, ref := range flakes(sources) {
 		m, err := b.metadata(ctx, ref)
+		if err == nil {
+			err = b.stored(ctx, m)
+		}
 		if err != nil {
 			return nil, err
 		}
-		file := path.Join(m.Path, m.Locked.Dir, "flake.nix")
+		file := path.Join(m.Path, m.dir(), "flake.nix")
 		said, err := b.run(ctx, command{program: "nix-instantiate", args: []string{"--eval", "--strict", "--json", "-E",
 			`builtins.mapAttrs (_: v: if builtins.isList v then toString v else if builtins.isBool v then (if v then "true" else "false") else toString v) ((import (/. + ` + text(file) + `)).nixConfig or { })`}})
 		if err != nil {

@@ -105,6 +105,8 @@ func hint(text string) string {
 		return "nix flake show lists what a flake has"
 	case strings.Contains(text, "is not allowed in pure evaluation mode") || strings.Contains(text, "in pure eval mode"):
 		return "make it an input of the flake, or pass --impure"
+	case strings.Contains(text, "flag '--update-input'") || strings.Contains(text, "flag '--recreate-lock-file'"):
+		return "Lix has no such flag; nix flake update does that"
 	case strings.Contains(text, "cached failure of attribute"):
 		return "pass --option eval-cache false to see why"
 	}
