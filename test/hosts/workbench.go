@@ -35,7 +35,8 @@ func newBench(ctx context.Context, o options) (_ *workbench, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &workbench{options: o, dir: dir, memory: memoryFor(min(o.jobs, len(o.hosts)))}
+	others := slices.DeleteFunc(slices.Clone(o.hosts), func(h string) bool { return h == thisMachine })
+	b := &workbench{options: o, dir: dir, memory: memoryFor(min(o.jobs, len(others)))}
 	b.share()
 	defer func() {
 		if err != nil {
