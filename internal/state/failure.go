@@ -15,6 +15,7 @@ type Failure struct {
 	Reason   string    `json:"reason"`
 	TimedOut bool      `json:"timedOut,omitempty"` // the guest was not ready in time
 	Restarts int       `json:"restarts,omitempty"` // after failures, before this one
+	Asked    bool      `json:"asked,omitempty"`    // for its end, which then was out of order: no failure but to systemd
 }
 
 func failureFile(dir string) string { return filepath.Join(dir, "failure.json") }

@@ -128,9 +128,9 @@ type Observation struct {
 }
 
 // Ended is a container that is not alive, after its last start failed so, or
-// did not fail if that is nil.
+// did not fail if that is nil or the end was asked for.
 func Ended(f *state.Failure) Observation {
-	if f == nil {
+	if f == nil || f.Asked {
 		return Observation{State: container.Stopped}
 	}
 	return Observation{State: container.Failed, Since: f.Since, Reason: f.Reason, TimedOut: f.TimedOut, Restarts: f.Restarts}

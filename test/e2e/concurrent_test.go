@@ -82,10 +82,8 @@ func understood(r result) bool {
 	if r.code == 0 {
 		return true
 	}
-	// The status is that of tinyinit, as of any program in Go, where it is asked
-	// to shut down before it listens.
 	for _, reason := range []string{
-		"systemd-nspawn ended with status 2", "no such container", "exists already", "not running", "shut down before", "it has changed since", "it is paused",
+		"no such container", "exists already", "not running", "shut down before", "it has changed since", "it is paused",
 		"no container matches", "systemd-nspawn was ended", "has ended", "has just ended", "killed before it ran", ", not running", "ended before it was ready",
 	} {
 		if strings.Contains(r.err, reason) {

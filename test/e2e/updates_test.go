@@ -139,6 +139,7 @@ type updated struct {
 	ephemeral   bool
 	version     string   // of its system
 	mounts      []string // that it has
+	seen        updatedState
 }
 
 func (u *updated) in(t testing.TB) *updated {
@@ -167,6 +168,7 @@ func (u *updated) create() {
 	u.apply(0)
 	is(u, "state of the guest", u.guest("systemctl is-system-running --wait"), "running")
 	is(u, "whether its system is of berth's own store", strings.Contains(u.out("nix", "ls"), u.name), u.kind == "cache")
+	u.seen = u.look(1)
 }
 
 func (u *updated) guest(script string) string {
@@ -185,8 +187,10 @@ type updatedState struct {
 	changed, state     string
 }
 
-// look asks the guest, generations and status, which have to say the same.
-func (u *updated) look() (s updatedState) {
+// look asks the guest, generations and status, which have to say the same, once
+// the console tells of so many boots: it may come late on a busy machine. What a
+// guest says before its systemd, that may discard as it takes the console.
+func (u *updated) look(boots int) (s updatedState) {
 	u.Helper()
 	var kept []generation
 	u.json(&kept, "generations", u.name, "--json")
@@ -225,7 +229,10 @@ func (u *updated) look() (s updatedState) {
 	s.version, s.boot, s.steady, s.data, s.changed, s.state = f[1], f[2], f[3], f[4], f[5], f[7]
 	_, err := fmt.Sscan(f[6], &s.mounted)
 	must(u, err)
-	s.boots = strings.Count(u.run("logs", "--console", u.name).out, "Miniature NixOS Stage 2")
+	u.until(fmt.Sprintf("the console tells of %d boots", boots), func() bool {
+		s.boots = strings.Count(u.run("logs", "--console", u.name).out, "running in system mode")
+		return s.boots >= boots
+	})
 	return s
 }
 
@@ -234,7 +241,7 @@ func (u *updated) update(k updateKind) {
 	u.Helper()
 	data := "kept by " + k.name
 	u.guest("echo '" + data + "' >/var/lib/data")
-	before := u.look()
+	before := u.seen // since when nothing has happened to it
 	is(u, "version before", before.version, u.version)
 	to, mounts := u.version, u.mounts
 	switch {
@@ -249,13 +256,14 @@ func (u *updated) update(k updateKind) {
 	u.declare(to, mounts...)
 	r := u.apply(k.code)
 	u.has(r.err, map[bool]string{false: "effect switch", true: "effect restart"}[k.shell])
+	u.seen = u.look(before.boots + k.boots)
 	if !k.bad {
 		u.version, u.mounts = to, mounts
-		u.compare(k, before, u.look(), data)
+		u.compare(k, before, u.seen, data)
 		return
 	}
 	u.has(r.err, "broken.service failed", "it cannot work", fmt.Sprintf("it has generation %d again", before.generation))
-	u.compare(k, before, u.look(), data)
+	u.compare(k, before, u.seen, data)
 	u.declare(u.version, u.mounts...)
 	u.has(u.apply(0).err, u.name+": nothing to do\n")
 }

@@ -12,30 +12,26 @@ import (
 // systemd: what they are about berth does itself, such as building with Nix,
 // and the host's systemd keeps guests for it as it does in all other tests.
 // This machine has all of them, and each is on one of the other hosts too; see
-// docs/adr/0032. A test that is not in here runs on every host. Similar
-// ones are beside each other, the slower first, so that hosts get about as much to do.
+// docs/adr/0032. A test that is not in here runs on every host. Those that cost
+// as much are beside each other, the dearest first, so that hosts get about as
+// much to do.
 var alike = []string{
-	"TestUpdates/flake", "TestUpdates/config", "TestUpdates/cache", "TestUpdates/path",
-	"TestGeneration/users_pick,_ephemeral_false", "TestGeneration/users_pick,_ephemeral_true", "TestGeneration/users_no,_ephemeral_false",
-	"TestGeneration/users_no,_ephemeral_true",
-	"TestSystem/users_pick,_ephemeral_false", "TestSystem/users_pick,_ephemeral_true", "TestSystem/users_no,_ephemeral_false",
-	"TestSystem/users_no,_ephemeral_true",
-	"TestGenerationKilled/to_a_bad_one", "TestGenerationKilled/in_place", "TestGenerationKilled/restart",
-	"TestInits/openrc", "TestInits/openrc-init", "TestInits/runit", "TestInits/busybox",
-	"TestNamesKilled", "TestNixInGuestOwn", "TestGuestManagersOfDebian", "TestPrivateUsers", "TestPorts", "TestRoots", "TestNixInGuestOwnUndone",
-	"TestOldKernel",
-	"TestGenerationHealth", "TestGenerationRestart", "TestGenerationFromCache", "TestGenerationKept", "TestGenerationPending",
-	"TestGenerationHostStore", "TestGenerationStopped", "TestGenerationImages",
-	"TestSystemCached", "TestSystemKinds", "TestSystemChanges", "TestSystemKept", "TestSystemRoot", "TestSystemInPlace", "TestSystemFromCache",
-	"TestSystemHostStore", "TestSystemLeftovers", "TestSystemRefused",
-	"TestNixosContainerBuilt", "TestAdopt", "TestNixosContainer", "TestNixosContainerDeclarative", "TestNixosContainerCreate", "TestNixosContainerFile",
-	"TestNixosContainerRestore",
-	"TestOwnStore", "TestWorkshop", "TestBackup", "TestBook", "TestUnprivileged",
-	"TestNetworkLive", "TestIngress", "TestIngressACME", "TestExampleWasabi", "TestExampleBridge", "TestExampleNixos", "TestGuestManagers",
-	"TestBuilt", "TestNixPushSSH", "TestBuiltOnce", "TestNixDeclaration", "TestBuiltFlags", "TestBuiltDerivation", "TestBuiltLeftovers",
-	"TestBuiltRefused", "TestBuiltProgress", "TestNix", "TestNixInGuestDaemon",
-	"TestTenContainers", "TestSieveDoubts", "TestConcurrent", "TestCopy", "TestMissingSource", "TestAsk", "TestImages", "TestTwoApplies",
-	"TestRecreate", "TestOwners", "TestAnswers", "TestEdit", "TestRelativePaths", "TestMistakes",
+	"TestUpdates/flake", "TestUpdates/config", "TestUpdates/path", "TestGenerationKilled/in_place", "TestUpdates/cache", "TestNixInGuestOwn",
+	"TestGuestManagersOfDebian", "TestGenerationKilled/to_a_bad_one", "TestInits/openrc", "TestGenerationKilled/restart", "TestInits/openrc-init",
+	"TestNixosContainerBuilt", "TestConcurrent", "TestGenerationHealth", "TestAttached/privateUsers=no", "TestPorts",
+	"TestGeneration/users_pick,_ephemeral_true", "TestAttached/privateUsers=pick", "TestGeneration/users_pick,_ephemeral_false", "TestInits/runit",
+	"TestGeneration/users_no,_ephemeral_true", "TestBuilt", "TestTenContainers", "TestGeneration/users_no,_ephemeral_false", "TestOldKernel",
+	"TestNamesKilled", "TestExec/Codes/unit", "TestGenerationRestart", "TestIngressACME", "TestPrivateUsers", "TestNixInGuestOwnUndone",
+	"TestInits/sysvinit", "TestAdopt", "TestOwnStore", "TestRoots", "TestNixDeclaration", "TestGenerationFromCache", "TestWorkshop", "TestNixPushSSH",
+	"TestGenerationPending", "TestExampleWasabi", "TestNetworkLive", "TestShimKilledInits", "TestNixosContainer", "TestSieveDoubts", "TestBook",
+	"TestSystemCached", "TestExec/Codes/direct", "TestBuiltOnce", "TestGenerationKept", "TestIngress", "TestBackup", "TestNixosContainerDeclarative",
+	"TestExampleBridge", "TestJournalForms", "TestNixosContainerCreate", "TestJournalHostile", "TestGuestManagers", "TestGenerationStopped",
+	"TestInits/busybox", "TestSystemChanges", "TestSystemFromCache", "TestExampleNixos", "TestSystem/users_pick,_ephemeral_true",
+	"TestNixosContainerFile", "TestUnprivileged", "TestNixosContainerRestore", "TestSystem/users_no,_ephemeral_true", "TestSystemKinds",
+	"TestBuiltFlags", "TestSystem/users_no,_ephemeral_false", "TestSystem/users_pick,_ephemeral_false", "TestGenerationHostStore", "TestSystemKept",
+	"TestNixInGuestDaemon", "TestSystemInPlace", "TestSystemRoot", "TestCopy", "TestGenerationImages", "TestBuiltDerivation", "TestSystemHostStore",
+	"TestRecreate", "TestEdit", "TestAsk", "TestSystemLeftovers", "TestOwners", "TestTwoApplies", "TestBuiltRefused", "TestBuiltLeftovers",
+	"TestMissingSource", "TestAnswers", "TestImages", "TestRelativePaths", "TestNix", "TestBuiltProgress", "TestMistakes", "TestSystemRefused",
 }
 
 // share has the hosts with systemd, but for those of managers, share what is
@@ -69,6 +65,17 @@ func (b *workbench) leaves(host string) string {
 		fmt.Fprintf(os.Stderr, "%s: leaves to %s what is alike on both: %s\n", host, other, strings.Join(to[other], " "))
 	}
 	return strings.Join(patterns, "|")
+}
+
+// partly are the tests of which a host leaves rows to others.
+func (b *workbench) partly(host string) map[string]bool {
+	out := map[string]bool{}
+	for test := range b.left[host] {
+		if of, _, row := strings.Cut(test, "/"); row {
+			out[of] = true
+		}
+	}
+	return out
 }
 
 // deal says which tests each of the hosts leaves to which other one: host ->

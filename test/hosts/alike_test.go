@@ -50,7 +50,7 @@ func TestAlike(t *testing.T) {
 		if !strings.Contains(suite.String(), "\nfunc "+name+"(t *testing.T)") {
 			t.Errorf("the suite has no test %s", test)
 		}
-		for word := range strings.FieldsFuncSeq(row, func(r rune) bool { return strings.ContainsRune("_,", r) }) {
+		for word := range strings.FieldsFuncSeq(row, func(r rune) bool { return strings.ContainsRune("_,/=", r) }) {
 			if !strings.Contains(suite.String(), word) {
 				t.Errorf("%s has no row %s: there is no %q", name, row, word)
 			}

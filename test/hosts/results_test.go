@@ -32,6 +32,11 @@ func TestResults(t *testing.T) {
 			in:      "^=== RUN   TestA\n^--- SKIP: TestA (0.00s)\n",
 			closing: "h 0 passed, 1 failed: TestA", shown: "h: --- SKIP: TestA (0.00s)\n",
 		},
+		"rows of others": {
+			in: "^=== RUN   TestShared\n^--- PASS: TestShared (0.00s)\n^=== RUN   TestHalf\n^=== RUN   TestHalf/one\n^--- PASS: TestHalf/one (0.00s)\n" +
+				"^--- PASS: TestHalf (0.00s)\n",
+			closing: "h 1 passed, 0 failed",
+		},
 		"a panic": {
 			in:      "^=== RUN   TestA\n^=== RUN   TestA/b\npanic: oh\n\ngoroutine 1",
 			closing: "h 0 passed, 1 failed: TestA",
@@ -45,7 +50,7 @@ func TestResults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var shown strings.Builder
-			r := &results{host: "h", out: &shown}
+			r := &results{host: "h", out: &shown, partly: map[string]bool{"TestShared": true, "TestHalf": true}}
 			for _, b := range []byte(strings.ReplaceAll(c.in, "^", mark)) {
 				_, _ = r.Write([]byte{b})
 			}

@@ -20,6 +20,8 @@ type workbench struct {
 	options
 	dir  string                       // the programs; hosts see it as programs
 	left map[string]map[string]string // what hosts leave to others; see deal
+
+	memory uint64 // in which a nested host has its disk; 0: on this machine's disk
 }
 
 // Where hosts see what is theirs.
@@ -33,7 +35,8 @@ func newBench(ctx context.Context, o options) (_ *workbench, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &workbench{options: o, dir: dir}
+	others := slices.DeleteFunc(slices.Clone(o.hosts), func(h string) bool { return h == thisMachine })
+	b := &workbench{options: o, dir: dir, memory: memoryFor(min(o.jobs, len(others)))}
 	b.share()
 	defer func() {
 		if err != nil {
@@ -102,7 +105,7 @@ func command(ctx context.Context, env []string, argv ...string) error {
 
 // on does what is to be done on one host, and returns its closing line.
 func (b *workbench) on(ctx context.Context, name string) (closing string, ok bool) {
-	r := &results{host: name, out: os.Stderr, all: b.verbose}
+	r := &results{host: name, out: os.Stderr, all: b.verbose, partly: b.partly(name)}
 	visit := b.visit
 	if name == thisMachine {
 		visit = b.stay
@@ -124,7 +127,8 @@ func (b *workbench) stay(ctx context.Context, name string, r *results) error {
 		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_EXAMPLES=" + b.program("examples"), "BERTH_TEST_CACHE=" + b.cache,
 		"BERTH_TEST_DIR=" + b.options.dir, "BERTH_SUPERVISOR=embedded",
 	}
-	return b.runSuite(ctx, r, "", func(ctx context.Context, args ...string) *exec.Cmd {
+	// It has the most to do, and no weight of its own.
+	return b.runSuite(ctx, r, 6, "", func(ctx context.Context, args ...string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, b.program("e2e"), args...)
 		cmd.Env = append(os.Environ(), env...)
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -143,7 +147,7 @@ func (b *workbench) visit(ctx context.Context, name string, r *results) (err err
 	}
 	host, err := nested.New(ctx, nested.Options{
 		Distribution: d, Tree: tree, Dir: b.options.dir,
-		Binds: map[string]string{programs: b.dir, insideCache: b.cache},
+		Binds: map[string]string{programs: b.dir, insideCache: b.cache}, Memory: b.memory,
 	})
 	if err != nil {
 		return err
@@ -156,7 +160,7 @@ func (b *workbench) visit(ctx context.Context, name string, r *results) (err err
 	if err := host.CopyIn(b.program("berth"), "/usr/local/bin/berth"); err != nil {
 		return err
 	}
-	say(name, "made", begun)
+	say(name, map[bool]string{true: "made in memory", false: "made"}[b.memory > 0], begun)
 	begun = time.Now()
 	if err := host.Boot(ctx); err != nil {
 		return err
@@ -212,7 +216,7 @@ func (b *workbench) runOn(ctx context.Context, host *nested.Host, r *results, su
 	if suite == "e2e" {
 		skip = b.leaves(host.Name)
 	}
-	return b.runSuite(ctx, r, skip, func(ctx context.Context, args ...string) *exec.Cmd {
+	return b.runSuite(ctx, r, 3, skip, func(ctx context.Context, args ...string) *exec.Cmd {
 		return host.Command(ctx, b.environment(), append([]string{filepath.Join(programs, suite)}, args...)...)
 	})
 }
@@ -246,12 +250,12 @@ func (b *workbench) runCommand(ctx context.Context, host *nested.Host) error {
 	return cmd.Run()
 }
 
-// runSuite takes a suite but for the tests that match skip through a host, on
-// which start makes its command.
-func (b *workbench) runSuite(ctx context.Context, r *results, skip string, start func(ctx context.Context, args ...string) *exec.Cmd) error {
+// runSuite takes a suite but for the tests that match skip through a host, so
+// many tests at a time, on which start makes its command.
+func (b *workbench) runSuite(ctx context.Context, r *results, parallel int, skip string, start func(ctx context.Context, args ...string) *exec.Cmd) error {
 	ctx, cancel := context.WithTimeout(ctx, b.timeout+time.Minute) // the suite itself knows better what hangs
 	defer cancel()
-	cmd := start(ctx, "-test.v=test2json", "-test.parallel=3", "-test.run="+b.run, "-test.skip="+skip, "-test.timeout="+b.timeout.String())
+	cmd := start(ctx, "-test.v=test2json", fmt.Sprintf("-test.parallel=%d", parallel), "-test.run="+b.run, "-test.skip="+skip, "-test.timeout="+b.timeout.String())
 	cmd.Stdout, cmd.Stderr = r, r
 	passed, failed := r.passed, len(r.failed)
 	err := cmd.Run()
@@ -271,7 +275,7 @@ func (b *workbench) runSuite(ctx context.Context, r *results, skip string, start
 func (b *workbench) environment() []string {
 	env := []string{
 		"BERTH_TEST_BIN=/usr/local/bin/berth", "BERTH_TEST_TINYINIT=" + programs + "/tinyinit", "BERTH_TEST_EXAMPLES=" + programs + "/examples", "BERTH_TEST_CACHE=" + insideCache,
-		"BERTH_TEST_KILLS=24", "BERTH_TEST_UPDATE_KILLS=64", // the first on each host, and more on this machine; the second is shared
+		"BERTH_TEST_KILLS=12", "BERTH_TEST_UPDATE_KILLS=64", // the first on each host, and more on this machine; the second is shared
 	}
 	ours := []string{"BERTH_TEST_BIN", "BERTH_TEST_TINYINIT", "BERTH_TEST_EXAMPLES", "BERTH_TEST_CACHE", "BERTH_TEST_DIR"}
 	for _, e := range os.Environ() {

@@ -154,10 +154,21 @@ func stopWhileStarting(t *testing.T, s Subject) {
 	for i := range 8 {
 		must(t, s.Start(t.Context(), n))
 		time.Sleep(time.Duration(i) * 10 * time.Millisecond) // the moment matters, not an event
+		var seen supervise.Observation
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			seen, _ = s.Await(ctx, n, func(o supervise.Observation) bool { return !o.State.Alive() })
+		})
 		begun := time.Now()
 		must(t, s.Stop(t.Context(), n, limit))
 		if took := time.Since(begun); took > limit/2 {
 			t.Errorf("a stop soon after a start took %v", took)
+		}
+		wg.Wait()
+		if seen.State != container.Stopped || seen.Reason != "" {
+			t.Errorf("who waits for a guest that is shut down before it is ready sees %+v", seen)
 		}
 		s.stopped(t, n, supervise.Observation{})
 	}

@@ -52,6 +52,8 @@ func TestObservation(t *testing.T) {
 			supervise.Observation{State: container.Failed, Since: kept.Since, Reason: kept.Reason, TimedOut: true}},
 		"failed, and nobody could keep why": {unit("failed", "Result", "signal", "ExecMainStatus", int32(9)), tally{}, nil,
 			supervise.Observation{State: container.Failed, Since: since, Reason: "systemd-nspawn was ended by signal 9"}},
+		"asked to end, and ended badly": {unit("failed", "Result", "exit-code", "ExecMainStatus", int32(2)), tally{}, &state.Failure{Since: since, Asked: true},
+			supervise.Observation{State: container.Stopped}},
 		"without a program": {unit("failed", "Result", "exit-code", "ExecMainStatus", int32(203)), tally{}, nil,
 			supervise.Observation{State: container.Failed, Since: since, Reason: "systemd could not run berth: is the program that the unit names still there?"}},
 		"to be started": {unit("inactive", "JobType", "start"), tally{}, nil, supervise.Observation{State: container.Starting, Since: since}},

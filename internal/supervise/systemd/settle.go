@@ -58,6 +58,8 @@ func (s *Supervisor) Settle(ctx context.Context, n container.Name) error {
 		return errors.Join(state.WriteRuntimeJSON(s.tallyFile(n), t), s.prepareUpdate(ctx, n))
 	case e.poweredOff() && e.result != "success" && !e.stopping:
 		return errors.Join(s.stopSoon(ctx, n), s.gone(n))
+	case e.stopping && e.result != "success":
+		return errors.Join(state.WriteFailure(s.Paths.Container(n), state.Failure{Since: time.Now(), Asked: true}), s.gone(n))
 	case e.poweredOff() || e.stopping:
 		return errors.Join(state.RemoveFailure(s.Paths.Container(n)), s.gone(n))
 	}

@@ -134,6 +134,9 @@ func (h *Host) arguments() []string {
 	for _, inside := range slices.Sorted(maps.Keys(h.Binds)) {
 		a = append(a, "--bind-ro="+h.Binds[inside]+":"+inside)
 	}
+	if h.Memory > 0 {
+		a = append(a, "--bind="+h.disk()+":"+systemdState)
+	}
 	return append(a, "--boot")
 }
 

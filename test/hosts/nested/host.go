@@ -30,6 +30,9 @@ type Options struct {
 	Tree  string            // the tar file of its root; see Distribution.Tree
 	Dir   string            // where the host's directory is made, not on an overlay
 	Binds map[string]string // what of this machine the host sees, read-only, by its path there
+	// Memory has all that the host writes in memory, at most so many bytes, where
+	// it is not 0. To make and remove many files is cheaper there.
+	Memory uint64
 }
 
 // Host is a machine inside this one. Its methods are for one goroutine, but
@@ -71,7 +74,7 @@ func New(ctx context.Context, o Options) (_ *Host, err error) {
 	if h.lock, err = state.TryLock(lockFile(dir)); err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(h.root(), 0o755); err != nil {
+	if err := h.makeRoot(); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(h.group.Child(o.Name).Create(), h.weigh()); err != nil {
@@ -84,11 +87,34 @@ func New(ctx context.Context, o Options) (_ *Host, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpack %s: %w\n%s", o.Tree, err, lastLines(string(out), 5))
 	}
+	if h.Memory > 0 {
+		out, err = exec.CommandContext(ctx, "cp", "-a", "--", filepath.Join(h.root(), systemdState), h.disk()).CombinedOutput()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("copy %s: %w\n%s", systemdState, err, lastLines(string(out), 5))
+	}
 	return h, nil
 }
 
+// systemdState is on a disk also where all else of a host is in memory: systemd
+// makes no key for credentials on a file system that does not last.
+const systemdState = "/var/lib/systemd"
+
+func (h *Host) disk() string { return filepath.Join(h.dir, "disk") }
+
 func (h *Host) root() string    { return filepath.Join(h.dir, "root") }
 func (h *Host) console() string { return filepath.Join(h.dir, "console") }
+
+// makeRoot makes the directory of the host's own files.
+func (h *Host) makeRoot() error {
+	if err := os.Mkdir(h.root(), 0o755); err != nil || h.Memory == 0 {
+		return err
+	}
+	if err := unix.Mount("berth-host", h.root(), "tmpfs", 0, fmt.Sprintf("mode=755,size=%d", h.Memory)); err != nil {
+		return fmt.Errorf("mount %s: %w", h.root(), err)
+	}
+	return nil
+}
 
 // Close switches the host off, gently if it listens, and removes it.
 func (h *Host) Close() error {
@@ -108,7 +134,11 @@ func remove(dir string, group cgroup.Group) error {
 	if err := group.Kill(10 * time.Second); err != nil {
 		return err
 	}
-	return errors.Join(group.Remove(), os.RemoveAll(dir))
+	err := unix.Unmount(filepath.Join(dir, "root"), unix.MNT_DETACH)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) { // it is not in memory
+		err = nil
+	}
+	return errors.Join(group.Remove(), err, os.RemoveAll(dir))
 }
 
 // groupOf is the control group of the host in dir, as if that were a root of

@@ -25,7 +25,9 @@ const roleVariable = "BERTH_NESTED_TEST_DIR"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(roleVariable); dir != "" {
-		h, err := New(context.Background(), options(dir))
+		o := options(dir)
+		o.Memory = 1 << 30
+		h, err := New(context.Background(), o)
 		if err == nil {
 			err = h.Boot(context.Background())
 		}
