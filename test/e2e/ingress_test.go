@@ -59,7 +59,13 @@ func TestIngress(t *testing.T) {
 	eventually(t, l, "three.example.com is answered", func() bool { return strings.Contains(get("https://three.example.com/"), "I am three,") })
 	type row struct{ Container, Host, Reach, Trouble string }
 	var rows []row
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("ingress ls: %+v", rows)
+		}
+	})
 	eventually(t, l, "ingress ls knows", func() bool {
+		rows = nil // what is not in the answer would stay
 		l.json(&rows, "ingress", "ls", "--json")
 		return len(rows) == 4 && !slices.ContainsFunc(rows, func(r row) bool { return r.Trouble != "" || r.Reach != "yes" })
 	})
