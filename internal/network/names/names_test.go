@@ -56,6 +56,9 @@ func TestFollow(t *testing.T) {
 	if !strings.Contains(known, l.address(5)+" web.containers www.containers\n") || strings.Contains(known, "db.") {
 		t.Errorf("the host knows\n%s", known)
 	}
+	for range 20 { // a link that changes makes up for one or two
+		l.overwriteHosts(t)
+	}
 	if now := l.process(t); now.PID != first || len(now.Problems) > 0 {
 		t.Errorf("%+v, not %d", now, first)
 	}
@@ -67,6 +70,24 @@ func TestFollow(t *testing.T) {
 	l.ensure(t)
 	if Runs(l.paths) {
 		t.Error("it is started for nothing")
+	}
+}
+
+// overwriteHosts puts a new file in the place of the host's, as NixOS does, which
+// gets the names too.
+func (l *lab) overwriteHosts(t *testing.T) {
+	t.Helper()
+	file := filepath.Join(l.paths.Root, "etc/hosts")
+	if err := os.WriteFile(file+".tmp", []byte("127.0.0.1 localhost\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".tmp", file); err != nil {
+		t.Fatal(err)
+	}
+	for begun := time.Now(); !strings.Contains(l.hosts(t), "web.containers"); {
+		if time.Since(begun) > follow {
+			t.Fatalf("in a file that is written anew, the host knows\n%s", l.hosts(t))
+		}
 	}
 }
 

@@ -63,7 +63,7 @@ func serveLocked(ctx context.Context, o Options, ready func()) (err error) {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	changed := make(chan struct{}, 1)
-	if err := errors.Join(watchLeases(watching, o.Paths.Leases(), changed), watchLinks(watching, changed)); err != nil {
+	if err := errors.Join(watchLeases(watching, o.Paths.Leases(), changed), watchLinks(watching, changed), watchHosts(watching, s.file, changed)); err != nil {
 		return err
 	}
 	gone := make(chan struct{}, 1)

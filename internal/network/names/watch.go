@@ -5,10 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-containers/berth/internal/network/hosts"
 )
 
 // watchLeases sends a word to changed whenever a lease comes, changes or goes in
@@ -17,6 +20,19 @@ func watchLeases(ctx context.Context, dir string, changed chan<- struct{}) error
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	return watchDir(ctx, dir, func(fsnotify.Event) bool { return true }, changed)
+}
+
+// watchHosts does the same when somebody has written the file anew without the
+// lines of berth, as NixOS does whenever it is switched.
+func watchHosts(ctx context.Context, file hosts.File, changed chan<- struct{}) error {
+	return watchDir(ctx, filepath.Dir(file.Path), func(e fsnotify.Event) bool {
+		return filepath.Base(e.Name) == filepath.Base(file.Path) && !file.Has()
+	}, changed)
+}
+
+// watchDir does the same for what matters of a directory.
+func watchDir(ctx context.Context, dir string, matters func(fsnotify.Event) bool, changed chan<- struct{}) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return err
@@ -30,7 +46,10 @@ func watchLeases(ctx context.Context, dir string, changed chan<- struct{}) error
 			select {
 			case <-ctx.Done():
 				return
-			case <-w.Events:
+			case e := <-w.Events:
+				if !matters(e) {
+					continue
+				}
 			case <-w.Errors: // such as events that were lost
 			}
 			tell(changed)
