@@ -50,11 +50,17 @@ in
         restartIfChanged = false;
       };
 
-      # There is no /bin/kill.
-      berth-ingress.serviceConfig.ExecReload = [
-        ""
-        "${pkgs.coreutils}/bin/kill -HUP $MAINPID"
-      ];
+      # A newer berth takes their place at the end of a switch, so that guests are
+      # not without them meanwhile.
+      berth-names.stopIfChanged = false;
+      berth-ingress = {
+        stopIfChanged = false;
+        # There is no /bin/kill.
+        serviceConfig.ExecReload = [
+          ""
+          "${pkgs.coreutils}/bin/kill -HUP $MAINPID"
+        ];
+      };
 
       berth-autostart = {
         inherit path;

@@ -70,7 +70,7 @@ func TestLazy(t *testing.T) {
 	  hosts = unread.networking.extraHosts;
 	  systems = map (c: c.system) (builtins.attrValues (of named).services.berth.declaration.containers);
 	}`, &got)
-	if diff := cmp.Diff([]string{"berth-apply", "berth-autostart", "berth-ingress", "berth@"}, got.Units); diff != "" {
+	if diff := cmp.Diff([]string{"berth-apply", "berth-autostart", "berth-ingress", "berth-names", "berth@"}, got.Units); diff != "" {
 		t.Error(diff)
 	}
 	if want := "10.0.0.2 a.containers\n10.0.0.2 b.containers\n"; got.Hosts != want {

@@ -354,7 +354,7 @@ func TestHost(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	is("units", got.Units, []string{"berth-apply", "berth-autostart", "berth-ingress", "berth@"})
+	is("units", got.Units, []string{"berth-apply", "berth-autostart", "berth-ingress", "berth-names", "berth@"})
 	is("units of a host that declares nothing", got.Idle, []string{})
 	is("units of a host that leaves containers to NixOS", got.Before, []string{"container@c"})
 	is("warnings", got.Warnings, []string{"mine"})
