@@ -12,13 +12,15 @@ buildGoModule {
   # Of what `go mod vendor` makes; the tests say so when it has changed.
   vendorHash = lib.fileContents ./vendor.hash;
 
-  env.CGO_ENABLED = 0;
   subPackages = [ "cmd/berth" ];
   ldflags = [
     "-s"
     "-w"
     "-X github.com/berth-containers/berth/internal/cli.release=${version}"
   ];
+
+  # Neither of the attributes that have stood for it is known to every nixpkgs.
+  preBuild = "export CGO_ENABLED=0";
 
   # The suites need root, containers and a network.
   doCheck = false;
