@@ -98,7 +98,8 @@ func TestFlake(t *testing.T) {
 		Modules         []string
 		Twice           string
 		Hash            string
-		CGO             []string // where the package says something of it
+		CGO             []string // attributes that say something of it
+		Static          bool     // guests run it too, as their first program
 	}
 	evaluate(t, `let
 	  file = import (here + "/../../nix/flake.nix");
@@ -113,6 +114,7 @@ func TestFlake(t *testing.T) {
 	  twice = (host { imports = [ self.nixosModules.host { imports = [ self.nixosModules.default self.nixosModules.host ]; } ]; services.berth.enable = true; }).services.berth.package.pname;
 	  hash = self.packages.x86_64-linux.default.vendorHash;
 	  cgo = let p = self.packages.x86_64-linux.default; in builtins.filter (n: builtins.elem n [ "env" "CGO_ENABLED" ]) (builtins.attrNames p);
+	  static = lib.hasInfix "export CGO_ENABLED=0" self.packages.x86_64-linux.default.preBuild;
 	}`, &got)
 	if diff := cmp.Diff([]string{"default", "guest", "host"}, got.Modules); diff != "" {
 		t.Error(diff)
@@ -121,8 +123,8 @@ func TestFlake(t *testing.T) {
 		t.Error(diff)
 	}
 	// nixpkgs 24.05 fails where env has it, later ones where an attribute is it.
-	if len(got.CGO) > 0 {
-		t.Errorf("the package has the attributes %q", got.CGO)
+	if len(got.CGO) > 0 || !got.Static {
+		t.Errorf("the package has the attributes %q; static: %v", got.CGO, got.Static)
 	}
 	if len(got.Checks) < 3 || !strings.HasPrefix(got.Hash, "sha256-") || got.Twice != "berth" {
 		t.Errorf("%+v", got)
