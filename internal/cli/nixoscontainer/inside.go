@@ -43,7 +43,7 @@ func (r *run) inside(ctx context.Context, c berth.Command) (err error) {
 		c.Env = []string{"TERM=" + name}
 	}
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	go signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 	c.Signals = signals
 	r.code, err = r.host.Exec(context.WithoutCancel(ctx), r.name, c) // signals are the program's
