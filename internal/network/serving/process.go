@@ -59,9 +59,16 @@ func (p Process) Leave(h cgroup.Hierarchies) error {
 	if err := h.Group("").Join(0); err != nil {
 		return err
 	}
-	_, err := p.RemoveGroup(h)
-	return err
+	for end := time.Now().Add(starterLeaves); ; time.Sleep(5 * time.Millisecond) {
+		if done, err := p.RemoveGroup(h); done || err != nil || time.Now().After(end) {
+			return err
+		}
+	}
 }
+
+// starterLeaves is how long the thread of Start may take to leave the group
+// again, where what it has started ends at once.
+const starterLeaves = 300 * time.Millisecond
 
 // RemoveGroup removes the control group, unless a process is there.
 func (p Process) RemoveGroup(h cgroup.Hierarchies) (done bool, err error) {
