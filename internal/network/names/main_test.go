@@ -197,7 +197,6 @@ func (l *lab) awaitEnd(t *testing.T) {
 	}
 	left := Leftovers(l.paths, l.cgroups)
 	for ; left != "" && ctx.Err() == nil; left = Leftovers(l.paths, l.cgroups) { // a process that was killed is in its group for a moment
-		time.Sleep(time.Millisecond)
 	}
 	if left != "" {
 		t.Errorf("%s is left", left)
