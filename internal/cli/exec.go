@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -133,13 +130,6 @@ func (a *app) inside(cmd *cobra.Command, name string, c berth.Command) error {
 		return err
 	}
 	c.Stdin, c.Stdout, c.Stderr = a.In, a.Out, a.Err
-	if term := os.Getenv("TERM"); c.Terminal && term != "" {
-		c.Env = append([]string{"TERM=" + term}, c.Env...)
-	}
-	signals := make(chan os.Signal, 16)
-	// Beside the way into the guest: it takes a tenth of the time of a short program.
-	go signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	c.Signals = signals
-	a.code, err = h.Exec(context.WithoutCancel(cmd.Context()), n, c) // signals are the program's
+	a.code, err = h.Exec(context.WithoutCancel(cmd.Context()), n, c.Foreground()) // signals are the program's
 	return container.Named(n, err)
 }

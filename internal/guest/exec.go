@@ -46,8 +46,8 @@ type Command struct {
 	// Terminal gives the program a terminal of the guest, connected to Stdin
 	// and Stdout.
 	Terminal bool
-	// Signals are passed on to the program.
-	Signals <-chan os.Signal
+	// Signals is asked before the program starts, for what is passed on to it.
+	Signals func() <-chan os.Signal
 }
 
 // Way is a way for a program to get into a guest.
@@ -126,6 +126,14 @@ func (c Command) forUser(a Account) Command {
 	return c
 }
 
+// caught is what gives the signals for the program, which may start then.
+func (c Command) caught() <-chan os.Signal {
+	if c.Signals == nil {
+		return nil
+	}
+	return c.Signals()
+}
+
 // argv are the arguments with the name that the program is told.
 func (c Command) argv() []string { return append([]string{cmp.Or(c.Name, c.Args[0])}, c.Args[1:]...) }
 
@@ -140,6 +148,7 @@ func (g *Guest) execDirect(ctx context.Context, c Command, a Account, s *streams
 	defer closeGroups(inner)
 	inner.Stdin, inner.Stdout, inner.Stderr, inner.Terminal = s.in, s.out, s.err, s.terminal
 
+	signals := c.caught()
 	runtime.LockOSThread() // the program is killed with its parent thread
 	defer runtime.UnlockOSThread()
 	pid, err := inner.Start(starting)
@@ -148,7 +157,7 @@ func (g *Guest) execDirect(ctx context.Context, c Command, a Account, s *streams
 	if err != nil {
 		return codeOf(err), g.explain(startError(err, inner))
 	}
-	status, err := attend(ctx, c.Signals, pid)
+	status, err := attend(ctx, signals, pid)
 	if err != nil {
 		return CodeFailed, err
 	}

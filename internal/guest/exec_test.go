@@ -185,7 +185,7 @@ func TestExecSignals(t *testing.T) {
 	ended := make(chan int, 1)
 	go func() {
 		code, err := g.Exec(t.Context(), Command{Args: []string{"sh", "-c", "trap 'exit 33' USR1; echo here; while :; do sleep 0.01; done"}, Dir: "/",
-			Stdin: null, Stdout: w, Stderr: w, Signals: signals})
+			Stdin: null, Stdout: w, Stderr: w, Signals: func() <-chan os.Signal { return signals }})
 		if err != nil {
 			t.Error(err)
 		}
@@ -271,5 +271,20 @@ func TestCodeOf(t *testing.T) {
 		if got := codeOf(c.err); got != c.want {
 			t.Errorf("%v: %d, not %d", c.err, got, c.want)
 		}
+	}
+}
+
+// TestForeground has caught signals before a program starts: one that comes then
+// does not end this process.
+func TestForeground(t *testing.T) {
+	t.Setenv("TERM", "vt100")
+	c := Command{Terminal: true, Env: []string{"A=1"}}.Foreground()
+	if want := []string{"TERM=vt100", "A=1"}; !slices.Equal(c.Env, want) {
+		t.Errorf("environment %q, want %q", c.Env, want)
+	}
+	signals := c.caught()
+	must(t, unix.Kill(os.Getpid(), unix.SIGUSR1))
+	if s := <-signals; s != unix.SIGUSR1 {
+		t.Errorf("signal %v", s)
 	}
 }

@@ -31,12 +31,13 @@ func (g *Guest) execUnit(ctx context.Context, c Command, a Account, s *streams) 
 	if ctx.Err() != nil {
 		return CodeFailed, context.Cause(ctx)
 	}
+	signals := c.caught()
 	if err := talk.Start(service); err != nil {
 		talk.settled = errors.Is(err, unit.ErrNotRun)
 		return CodeFailed, err
 	}
 	s.started()
-	status, err := g.attendUnit(ctx, c.Signals, &talk, (*unit.Run).Wait)
+	status, err := g.attendUnit(ctx, signals, &talk, (*unit.Run).Wait)
 	if err != nil && !errors.Is(err, unit.ErrUnsure) {
 		return CodeFailed, err
 	}

@@ -2,10 +2,7 @@ package nixoscontainer
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/berth-containers/berth"
 	"github.com/berth-containers/berth/container"
@@ -39,13 +36,6 @@ func quoted(words []string) string {
 // inside runs a program in the guest and takes over its exit code.
 func (r *run) inside(ctx context.Context, c berth.Command) (err error) {
 	c.Stdin, c.Stdout, c.Stderr = r.In, r.Out, r.Err
-	if name := os.Getenv("TERM"); c.Terminal && name != "" {
-		c.Env = []string{"TERM=" + name}
-	}
-	signals := make(chan os.Signal, 16)
-	go signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	defer signal.Stop(signals)
-	c.Signals = signals
-	r.code, err = r.host.Exec(context.WithoutCancel(ctx), r.name, c) // signals are the program's
+	r.code, err = r.host.Exec(context.WithoutCancel(ctx), r.name, c.Foreground()) // signals are the program's
 	return container.Named(r.name, err)
 }
