@@ -95,16 +95,15 @@ func (b *berth) tellWhy() {
 }
 
 // awaitNames waits until the process for names has ended, which it does by
-// itself after the last guest, and systemd has seen that, and the end of the one
-// for ingress, and removed the groups of units, which it does when the kernel has
-// told it that they are empty.
+// itself after the last guest, and systemd has seen that, and the ends of others,
+// and removed the groups of units, which it does when the kernel has told it that
+// they are empty.
 func (b *berth) awaitNames() {
 	isNames := func(process string) bool { return strings.Contains(process, " names") }
-	isService := func(unit string) bool { return !strings.Contains(unit, "@") } // and not a guest's
-	serving := func() bool {
-		return slices.ContainsFunc(processes(b.root), isNames) || slices.ContainsFunc(units(b.root), isService) || underSystemd() && len(units(b.root)) == 0 && len(cgroups(b.root)) > 0
+	lingers := func() bool {
+		return slices.ContainsFunc(processes(b.root), isNames) || underSystemd() && len(units(b.root))+len(cgroups(b.root)) > 0
 	}
-	for end := time.Now().Add(10 * time.Second); serving() && time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Second); lingers() && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond) // it is nobody's child here
 	}
 }
