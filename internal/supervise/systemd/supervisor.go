@@ -318,6 +318,19 @@ func noSuchUnit(err error) bool {
 
 // Observe implements supervise.Supervisor.
 func (s *Supervisor) Observe(n container.Name) (supervise.Observation, error) {
+	o, err := s.observeOnce(n)
+	if err != nil || o.State != container.Failed {
+		return o, err
+	}
+	// A failure that nobody keeps may be one that somebody has just cleaned up,
+	// in between two questions.
+	if f, err := state.ReadFailure(s.Paths.Container(n)); f != nil || err != nil {
+		return o, nil
+	}
+	return s.observeOnce(n)
+}
+
+func (s *Supervisor) observeOnce(n container.Name) (supervise.Observation, error) {
 	props, err := s.look(context.Background(), n)
 	if err != nil {
 		return supervise.Observation{}, fmt.Errorf("ask systemd about %s: %w", s.unit(n), err)
