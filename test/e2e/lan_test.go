@@ -61,6 +61,18 @@ func (l *lan) host(script string) string {
 	return strings.TrimSpace(string(b))
 }
 
+// while has the host run a script again and again as long as f runs: what is
+// ruined once may be mended before a busy machine looks.
+func (l *lan) while(script string, f func()) {
+	l.Helper()
+	goes := l.file("goes", "")
+	loop := exec.Command(l.enter[0], append(l.enter[1:len(l.enter):len(l.enter)], "sh", "-euc", "while test -e "+goes+"; do "+script+"; sleep 0.02; done")...)
+	must(l, loop.Start())
+	f()
+	must(l, os.Remove(goes))
+	must(l, loop.Wait())
+}
+
 // link makes an interface of the host with `ip link add NAME …`, which ends
 // with the test.
 func (l *lan) link(name, how string) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,19 +73,20 @@ func TestNetworkLive(t *testing.T) {
 	stop := "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0"
 	m.host(stop)
 	m.until("the kernel forwards again", back)
-	m.until("doctor sees that it does not", func() bool { // who has just set it waits a second
-		m.host(stop)
-		r := m.try("doctor")
-		return r.code == 1 && strings.Contains(r.out, "it has to be net.ipv4.ip_forward=1, net.ipv6.conf.all.forwarding=1")
-	})
+	doctorSays := func(ruin string, what ...string) {
+		m.until("doctor says "+what[0], func() (says bool) {
+			m.while(ruin, func() {
+				r := m.try("doctor")
+				says = r.code == 1 && !slices.ContainsFunc(what, func(w string) bool { return !strings.Contains(r.out, w) })
+			})
+			return says
+		})
+	}
+	doctorSays(stop, "it has to be net.ipv4.ip_forward=1, net.ipv6.conf.all.forwarding=1")
 	m.until("the kernel forwards again", back)
 	m.has(m.out("doctor"), "forwarding: the kernel's settings are as guests that run need them", "connections: no guest has too many open")
 	// Nobody is told of this, but who still mends what was ruined before sees it too.
-	m.until("doctor sees that a port is gone", func() bool {
-		m.host("nft flush map inet " + instance + " all4")
-		r := m.try("doctor")
-		return r.code == 1 && strings.Contains(r.out, "somebody has removed rules of berth") && strings.Contains(r.out, "berth doctor --fix")
-	})
+	doctorSays("nft flush map inet "+instance+" all4", "somebody has removed rules of berth", "berth doctor --fix")
 	is(t, "the port", back(), false)
 	m.run("doctor", "--fix")
 	is(t, "the port", back(), true)
