@@ -27,11 +27,12 @@ demo-clean: build
 	@examples/nixos/clean.sh
 	@examples/hello/clean.sh
 
-# Unit, golden and script tests, fuzz seeds, and end to end with real guests.
+# Unit, golden and script tests, fuzz seeds, and end to end with real guests: the
+# longest first, beside which the others run.
 test:
 	@scripts/need $(TEST)
 	go vet -tags e2e,inside,packages ./...
-	go test -count=1 -tags e2e -timeout 20m ./...
+	go test -count=1 -tags e2e -timeout 20m ./test/e2e ./...
 
 # The same but for what e2e does.
 unit:
