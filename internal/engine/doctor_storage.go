@@ -119,7 +119,7 @@ func (e *Engine) checkContainers() []container.Finding {
 		case errors.Is(err, container.ErrNotFound): // gone since
 		case err != nil:
 			out = append(out, container.Finding{Check: "container " + string(n), Severity: container.Bad, Text: err.Error(),
-				Remedy: fmt.Sprintf("berth destroy %s removes it", n)})
+				Remedy: e.unreadable(n, err)})
 		case !s.State.Alive():
 			out = append(out, e.checkStart(n)...)
 		case s.State == container.Unsupervised:
@@ -128,6 +128,21 @@ func (e *Engine) checkContainers() []container.Finding {
 		}
 	}
 	return out
+}
+
+// unreadable is what to do about a container of which nothing can be told, for
+// err. Nobody is told to remove what its guest has written without knowing.
+func (e *Engine) unreadable(n container.Name, err error) string {
+	if v, ok := errors.AsType[*state.VersionError](err); ok && v.Newer() {
+		return "a newer berth has made it: install that one again"
+	}
+	if _, recordErr := e.record(n); recordErr != nil {
+		return fmt.Sprintf("bring %s back from a backup; what the guest has written is in that directory, and berth destroy %s removes it all", filepath.Join(e.Paths.Container(n), state.SpecFile), n)
+	}
+	if known, ok := errors.AsType[*container.Error](err); ok {
+		return known.Hint
+	}
+	return ""
 }
 
 // checkStart says why a container that does not run could not start.

@@ -170,12 +170,12 @@ func (l *logs) lastOfRun(w *watch) error {
 }
 
 func (l *logs) readNew(j *journals) {
-	l.keep(l.reader.All(j.places, j.machines, l.query.journal(), func(e journal.Entry) error {
+	l.keep(partly(l.reader.All(j.places, j.machines, l.query.journal(), func(e journal.Entry) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.order.entry(l.line(e))
 		return nil
-	}))
+	})))
 }
 
 // watch tells when something is written to journals.

@@ -164,7 +164,7 @@ func (l *logs) past(console []container.LogLine) error {
 			return nil
 		})
 		l.order.rest()
-		return err
+		return partly(err)
 	}
 	entries, err := l.reader.Last(j.places, j.machines, l.query.journal(), l.query.Last)
 	var all []container.LogLine
@@ -176,7 +176,15 @@ func (l *logs) past(console []container.LogLine) error {
 	for _, line := range lastOf(all, l.query.Last) {
 		l.tell(line)
 	}
-	return err
+	return partly(err)
+}
+
+// partly is the error for journals of which some files cannot be read.
+func partly(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &container.Error{Err: err, Hint: "everything else that it logged is shown; files of no use can be removed in the guest, or by journalctl --vacuum-time there"}
 }
 
 func lastOf(lines []container.LogLine, n int) []container.LogLine {

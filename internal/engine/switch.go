@@ -51,6 +51,10 @@ func (e *Engine) switchInPlace(ctx context.Context, w Wish, rec, next state.Reco
 	}
 	limit, cancel := healthWindow(ctx, next.Spec)
 	defer cancel()
+	t.Begun = true
+	if err := e.Paths.WriteTransition(*t); err != nil {
+		return err
+	}
 	e.tell(rec.Name, "switches to generation %d", next.Generation)
 	trouble := e.switchTo(limit, t, next.System)
 	if trouble == nil || errors.As(trouble, new(*exitError)) {
@@ -185,7 +189,7 @@ func (e *Engine) switchTo(ctx context.Context, t *state.Transition, system conta
 	})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		e.ask(context.WithoutCancel(ctx), n, "systemctl", "stop", t.Unit)
+		e.stopSwitch(context.WithoutCancel(ctx), t)
 		return &exitError{codeLate}
 	case err != nil && !errors.Is(err, unit.ErrUnsure):
 		return err
@@ -193,6 +197,12 @@ func (e *Engine) switchTo(ctx context.Context, t *state.Transition, system conta
 		return &exitError{code}
 	}
 	return nil
+}
+
+// stopSwitch ends a switch that takes too long, and has the guest forget it.
+func (e *Engine) stopSwitch(ctx context.Context, t *state.Transition) {
+	e.ask(ctx, t.Before.Name, "systemctl", "stop", t.Unit)
+	e.ask(ctx, t.Before.Name, "systemctl", "reset-failed", t.Unit)
 }
 
 // backLimit is how long the way back to a system may take that the guest had
@@ -248,7 +258,7 @@ func (e *Engine) mendSwitch(ctx context.Context, t *state.Transition, rec *state
 		return e.switchBack(ctx, t)
 	}
 	switch {
-	case err == nil && system == t.Before.System: // it was never begun
+	case err == nil && !t.Begun && system == t.Before.System:
 		e.giveBack(ctx, t)
 		return e.returned(t)
 	case system == t.After.System:
@@ -283,7 +293,7 @@ func (e *Engine) endSwitch(ctx context.Context, t *state.Transition, obs supervi
 	var exit error
 	switch code, err := g.Attend(ctx, t.Unit); {
 	case errors.Is(err, context.DeadlineExceeded):
-		e.ask(context.WithoutCancel(ctx), t.Before.Name, "systemctl", "stop", t.Unit)
+		e.stopSwitch(context.WithoutCancel(ctx), t)
 		exit = &exitError{codeLate}
 	case err != nil:
 		return "", err

@@ -108,6 +108,12 @@ func TestProfile(t *testing.T) {
 	if s, err := place.System(); err != nil || s != two {
 		t.Errorf("after a rollback: %s, %v", s, err)
 	}
+	must(t, os.Symlink("none", filepath.Join(place.Profile, "system-9223372036854775807-link"))) // by a guest
+	must(t, place.SetSystem(one))
+	must(t, place.SetSystem(two))
+	if to, err := os.Readlink(place.SystemLink()); to != "system-5-link" {
+		t.Errorf("beside an absurd generation: %s, %v", to, err)
+	}
 	for dir, want := range map[string]os.FileMode{filepath.Dir(place.Profile): 0o700, place.Profile: 0o755} {
 		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v", dir, info.Mode(), err)

@@ -86,6 +86,11 @@ func makeDirs(dir string) error {
 	return nil
 }
 
+// maxGeneration is the greatest number that a generation is believed to have. A
+// guest that nixos-container itself has run could write here: with a number that
+// none can come after, there would be no further one.
+const maxGeneration = 1 << 30
+
 // lastGeneration is the greatest number of one.
 func (c Place) lastGeneration() (int, error) {
 	entries, err := os.ReadDir(c.Profile)
@@ -96,7 +101,7 @@ func (c Place) lastGeneration() (int, error) {
 	for _, e := range entries {
 		digits, ok := strings.CutPrefix(e.Name(), profile+"-")
 		digits, link := strings.CutSuffix(digits, "-link")
-		if n, err := strconv.Atoi(digits); ok && link && err == nil {
+		if n, err := strconv.Atoi(digits); ok && link && err == nil && n < maxGeneration {
 			last = max(last, n)
 		}
 	}

@@ -61,13 +61,39 @@ func ReadRecord(dir string) (*Record, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, container.ErrNotFound
 	}
-	if err == nil && r.Version != recordVersion {
-		err = fmt.Errorf("%s is of version %d, this berth knows %d", filepath.Join(dir, SpecFile), r.Version, recordVersion)
+	switch {
+	case err == nil && r.Version != recordVersion:
+		err = &VersionError{filepath.Join(dir, SpecFile), r.Version}
+	case err != nil:
+		err = cmp.Or(otherVersion(filepath.Join(dir, SpecFile)), err)
 	}
 	if err != nil {
 		return nil, &container.Error{Err: err, Hint: "berth doctor says what to do"}
 	}
 	return &r, nil
+}
+
+// VersionError says that a record is of another berth's format.
+type VersionError struct {
+	File    string
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s is of version %d, this berth knows %d", e.File, e.Version, recordVersion)
+}
+
+// Newer reports whether the format is of a later berth.
+func (e *VersionError) Newer() bool { return e.Version > recordVersion }
+
+// otherVersion is a VersionError where a record is of another version, whatever
+// else it has in it.
+func otherVersion(file string) error {
+	var head struct{ Version int }
+	if err := ReadJSON(file, &head); err != nil || head.Version == recordVersion {
+		return nil
+	}
+	return &VersionError{file, head.Version}
 }
 
 // WriteRecord replaces the record in the directory dir.

@@ -50,7 +50,7 @@ func TestRecordOfAnotherVersion(t *testing.T) {
 		`{"name":"web"}`:                       "of version 0",
 		`{"version":1,"name":"-"}`:             "spec.json",
 		`{"version":1,"digest":"x"}`:           "spec.json",
-		`{"version":99,"name":{"new":"form"}}`: "spec.json",
+		`{"version":99,"name":{"new":"form"}}`: "of version 99",
 		`{`:                                    "spec.json",
 	} {
 		dir := t.TempDir()

@@ -26,6 +26,8 @@ type Transition struct {
 	Started uint64 `json:"started,omitempty"`
 	// Unit is that of the guest's systemd which changes the system.
 	Unit string `json:"unit,omitempty"`
+	// Begun says that the unit may have been started.
+	Begun bool `json:"begun,omitempty"`
 	// Failed are units of the guest that had failed before.
 	Failed []string `json:"failed,omitempty"`
 	// Back is why the guest is on its way back to Before; empty: it is not.

@@ -71,15 +71,16 @@ func (s Service) properties() []property {
 		"OOMPolicy":                    "continue",
 		"CollectMode":                  "inactive",
 		// Stopping the unit is to kill the program, and nothing else.
-		"KillMode":          "process",
-		"KillSignal":        int32(unix.SIGKILL),
-		"SuccessExitStatus": statuses{[]int32{}, []int32{int32(unix.SIGKILL)}},
+		"KillMode":   "process",
+		"KillSignal": int32(unix.SIGKILL),
 	}
 	if s.User != "" {
 		set["User"] = s.User
 	}
-	if s.Whole {
+	if s.Whole { // that it was killed is to be there for whoever asks
 		set["KillMode"] = "control-group"
+	} else {
+		set["SuccessExitStatus"] = statuses{[]int32{}, []int32{int32(unix.SIGKILL)}}
 	}
 	if s.PAM != "" { // the session ends with the program, and what is left in the unit's group
 		set["PAMName"], set["KillMode"] = s.PAM, "mixed"

@@ -178,8 +178,8 @@ func (d *dropIn) data() {
 		d.Errorf("alice has the number %s on disk, not one of the guest's", out)
 	}
 	d.says(0, "ecdsa", "show-host-key", "web") // and not what the other file leads to
-	d.says(0, "", "run", "web", "--", "sh", "-c", "rm /etc/ssh/ssh_host_ed25519_key.pub; echo ed25519 >/etc/ssh/ssh_host_ed25519_key.pub")
-	d.says(0, "ed25519", "show-host-key", "web")
+	d.says(0, "", "run", "web", "--", "sh", "-c", "rm /etc/ssh/ssh_host_ed25519_key.pub; printf 'ssh-ed25519 AAAA \\033[2Jroot@web\\n' >/etc/ssh/ssh_host_ed25519_key.pub")
+	d.says(0, "ssh-ed25519 AAAA root@web", "show-host-key", "web")
 	for _, dir := range []string{"var/empty", "var/lib/nixos-containers/nested/var/empty"} { // which NixOS makes immutable
 		dir = d.path("var/lib/nixos-containers/web", dir)
 		must(d, os.MkdirAll(dir, 0o755))

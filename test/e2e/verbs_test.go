@@ -59,7 +59,7 @@ func TestUnreadable(t *testing.T) {
 	b.has(r.out, "k ")
 	b.has(r.err, "containers/a/spec.json", "hint: berth doctor says what to do")
 	b.has(b.fails(1, "ls", "--json").out, `"name": "k"`)
-	b.has(b.fails(1, "doctor").out, "remedy: berth destroy a removes it")
+	b.has(b.fails(1, "doctor").out, "remedy: bring "+b.root+"/var/lib/berth/containers/a/spec.json back from a backup", "and berth destroy a removes it all")
 	b.run("stop", "a")
 	is(t, "processes of a", len(pidsOf(b.root, "a")), 0)
 	b.run("destroy", "a")

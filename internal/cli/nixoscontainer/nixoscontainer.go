@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/term"
 
 	"github.com/berth-containers/berth"
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/plain"
 )
 
 // Name is what the program is called then.
@@ -201,8 +203,17 @@ func (r *run) showHostKey(context.Context) error {
 	if err != nil {
 		return container.Named(r.name, err)
 	}
-	_, err = r.Out.Write(key)
-	return err
+	for line := range strings.Lines(string(key)) { // by which the guest gives the terminal no orders
+		text, ended := strings.CutSuffix(line, "\n")
+		text = plain.Text(text)
+		if ended {
+			text += "\n"
+		}
+		if _, err := io.WriteString(r.Out, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

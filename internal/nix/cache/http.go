@@ -39,7 +39,7 @@ func newHTTPSource(base *url.URL) *httpSource {
 		IdleConnTimeout:       90 * time.Second,
 		MaxIdleConnsPerHost:   64,
 		ForceAttemptHTTP2:     true,
-		DisableCompression:    true, // hashes are of what the cache has
+		DisableCompression:    true, // a download that goes on must do so in the same bytes
 	}}}
 }
 
@@ -69,7 +69,14 @@ func (s *httpSource) open(ctx context.Context, name string) (io.ReadCloser, int6
 	if err := d.again(nil); err != nil {
 		return nil, 0, err
 	}
-	return d, d.size, nil
+	if d.encoding == "" {
+		return d, d.size, nil
+	}
+	plain, err := decode(ctx, d)
+	if err != nil {
+		return nil, 0, errors.Join(err, d.Close())
+	}
+	return plain, -1, nil
 }
 
 // download is a file that comes in. Where the connection breaks, it goes on
@@ -84,6 +91,8 @@ type download struct {
 	size   int64                   // of the whole; -1 where that is not said
 	tag    string                  // tells whether the file is still the same one
 	failed int                     // tries since something came
+
+	encoding string // that the server has put around the file; see encodingOf
 }
 
 var (
@@ -157,6 +166,7 @@ func (d *download) ask() (retry bool, err error) {
 		return false, err
 	}
 	req.Header.Set("User-Agent", "berth")
+	req.Header.Set("Accept-Encoding", "identity")
 	if d.offset > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", d.offset))
 		if d.tag != "" {
@@ -179,7 +189,11 @@ func (d *download) ask() (retry bool, err error) {
 func (d *download) answer(resp *http.Response) (retry bool, err error) {
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK:
-		d.size, d.tag = resp.ContentLength, strongTag(resp)
+		encoding := encodingOf(resp, d.url)
+		if d.offset > 0 && encoding != d.encoding {
+			return false, fmt.Errorf("%s: the server sends it in another encoding than before", d.url.Redacted())
+		}
+		d.size, d.tag, d.encoding = resp.ContentLength, strongTag(resp), encoding
 		_, err := io.CopyN(io.Discard, readerFunc(d.arriving), d.offset) // the server starts from the beginning
 		return true, err
 	case code == http.StatusPartialContent && d.offset > 0:

@@ -1,0 +1,70 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/survey"
+)
+
+// listenNotes tell which ports of the host a guest is to have at addresses that
+// the host does not have. It may come to have them, as one that it shares with
+// another machine, or that of a link which is not up yet.
+func listenNotes(s container.Spec, networks network.Networks) ([]string, error) {
+	if len(s.ForwardPorts) == 0 && len(s.ExtraVeths) == 0 {
+		return nil, nil
+	}
+	m, err := survey.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	own, err := m.Addresses()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, a := range elsewhere(s, networks, own) {
+		out = append(out, fmt.Sprintf("forwardPorts: the host does not have the address %v now: ports there answer once it does", a))
+	}
+	return out, nil
+}
+
+// elsewhere are the addresses at which a spec has ports of the host, and that
+// are neither the host's own nor will be those of its side of a link.
+func elsewhere(s container.Spec, networks network.Networks, own map[netip.Addr]string) []netip.Addr {
+	ports, sides := slices.Clone(s.ForwardPorts), []string{s.HostAddress, s.HostAddress6}
+	for _, v := range s.ExtraVeths {
+		ports, sides = append(ports, v.ForwardPorts...), append(sides, v.HostAddress, v.HostAddress6)
+	}
+	side := func(a netip.Addr) bool {
+		for _, n := range networks {
+			if slices.ContainsFunc(n.Gateways(), func(p netip.Prefix) bool { return p.Addr() == a }) {
+				return true
+			}
+		}
+		return slices.ContainsFunc(sides, func(text string) bool {
+			address, _, _ := strings.Cut(text, "/")
+			return address == a.String()
+		})
+	}
+	var out []netip.Addr
+	for _, p := range ports {
+		a, err := netip.ParseAddr(p.HostAddress)
+		if err != nil || listens(a, own) || side(a) || slices.Contains(out, a) {
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// listens reports whether something arrives at a port of the address a.
+func listens(a netip.Addr, own map[netip.Addr]string) bool {
+	_, has := own[a]
+	return has || !a.IsValid() || a.IsUnspecified() || a.IsLoopback()
+}
