@@ -79,7 +79,7 @@ func (a *app) imageImportCmd() *cobra.Command {
 
 func (a *app) imageRmCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "rm IMAGE...", Short: "Remove images that no container uses, by reference or digest", Args: takes(1, noLimit),
+		Use: "rm IMAGE...", Short: "Remove images that no container uses, by reference or digest", Args: takes(1, noLimit), ValidArgsFunction: a.completeImage,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.open()
 			if err != nil {

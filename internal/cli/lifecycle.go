@@ -164,6 +164,7 @@ func (a *app) waitCmd() *cobra.Command {
 	}
 	s.flags(c)
 	c.Flags().StringVar(&state, "for", "ready", "`STATE` to wait for: ready or stopped")
+	_ = c.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"ready", "stopped"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().DurationVar(&limit, "timeout", 0, "give up after this time, with exit code 5 (0: never)")
 	return c
 }

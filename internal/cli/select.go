@@ -106,23 +106,6 @@ func (a *app) tell(n container.Name, done string, err error) error {
 	return nil
 }
 
-// complete offers the names of containers on the command line.
-func (a *app) complete(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	h, err := a.open()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	names, err := h.Select(berth.Selection{All: true})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = string(n)
-	}
-	return out, cobra.ShellCompDirectiveNoFileComp
-}
-
 // one is the container that a verb's first argument names.
 func one(h *berth.Host, arg string) (container.Name, error) {
 	names, err := h.Select(berth.Selection{Names: []string{arg}})

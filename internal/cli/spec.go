@@ -107,7 +107,7 @@ func (a *app) setCmd() *cobra.Command {
 	var adopt bool
 	var f how
 	c := a.yesFlag(&cobra.Command{
-		Use: "set NAME KEY=VALUE...", Short: "Change keys of a container", ValidArgsFunction: a.complete, Args: takes(2, noLimit),
+		Use: "set NAME KEY=VALUE...", Short: "Change keys of a container", ValidArgsFunction: a.completeSet, Args: takes(2, noLimit),
 		Example: "  berth set web limits.memoryMax=1G\n  berth set web labels.tier=front tmpfs+=/scratch\n  berth set web limits.memoryMax=",
 		RunE: a.onOne(func(ctx context.Context, h *berth.Host, n container.Name, args []string) error {
 			spec, _, err := h.Spec(n)

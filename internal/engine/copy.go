@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,15 +37,17 @@ func (e *Engine) Copy(ctx context.Context, from, to Place, o transfer.Options) e
 	stop := context.AfterFunc(ctx, func() { _ = errors.Join(r.SetReadDeadline(time.Unix(1, 0)), w.SetWriteDeadline(time.Unix(1, 0))) })
 	defer stop()
 	o.Unprivileged = from.Container != "" && to.Container == ""
+	m := &meter{events: e.Events, subject: from.String()}
 	sent := make(chan error, 1)
 	go func() {
-		sent <- e.send(ctx, from, w, o)
+		sent <- e.send(ctx, from, to, w, o, m)
 		w.Close() // after it is known how it went
 	}()
-	received := e.receive(ctx, to, filepath.Base(filepath.Clean(from.Path)), r, o)
+	received := e.receive(ctx, from, to, r, o, m)
 	first := len(sent) > 0 // as long as r is open, sending fails by itself only
 	r.Close()
 	err = <-sent
+	m.end()
 	switch {
 	case errors.Is(errors.Join(err, received), os.ErrDeadlineExceeded):
 		return fmt.Errorf("copy %s: %w", from, context.Cause(ctx))
@@ -56,18 +59,28 @@ func (e *Engine) Copy(ctx context.Context, from, to Place, o transfer.Options) e
 	return nil
 }
 
-func (e *Engine) send(ctx context.Context, p Place, w *os.File, o transfer.Options) error {
-	if p.Container == "" {
-		return transfer.Send(ctx, w, p.Path, o)
+// send writes what is at from to w. What passes is counted by the end that is
+// on the host, and by this one where both are in guests.
+func (e *Engine) send(ctx context.Context, from, to Place, w *os.File, o transfer.Options, m *meter) error {
+	if from.Container == "" {
+		return transfer.Send(ctx, io.MultiWriter(w, m), from.Path, o)
 	}
-	return e.inside(ctx, p, []string{"pack", p.Path}, o, nil, w)
+	pack := func(w *os.File) error { return e.inside(ctx, from, []string{"pack", from.Path}, o, nil, w) }
+	if to.Container == "" {
+		return pack(w)
+	}
+	return m.between(ctx, w, pack)
 }
 
-func (e *Engine) receive(ctx context.Context, p Place, name string, r *os.File, o transfer.Options) error {
-	if p.Container == "" {
-		return transfer.Receive(ctx, r, p.Path, name, o)
+func (e *Engine) receive(ctx context.Context, from, to Place, r *os.File, o transfer.Options, m *meter) error {
+	name := filepath.Base(filepath.Clean(from.Path))
+	switch {
+	case to.Container != "":
+		return e.inside(ctx, to, []string{"unpack", to.Path, name}, o, r, nil)
+	case from.Container != "":
+		return transfer.Receive(ctx, io.TeeReader(r, m), to.Path, name, o)
 	}
-	return e.inside(ctx, p, []string{"unpack", p.Path, name}, o, r, nil)
+	return transfer.Receive(ctx, r, to.Path, name, o)
 }
 
 // inside runs this program in a guest, as the guest's root: the kernel then

@@ -163,3 +163,40 @@ func TestBindOfSpecialFiles(t *testing.T) {
 		return nil
 	}, Bind{s + "/fifo", "/a", false}, Bind{s + "/socket", "/b", false}, Bind{"/dev/null", "/c", false})
 }
+
+// TestBindPlaces has what is missing above a mount point belong to the guest's
+// root, and follows links no further than the guest.
+func TestBindPlaces(t *testing.T) {
+	t.Parallel()
+	s, out := newSource(t), t.TempDir()
+	r := newRoot(t, t.TempDir())
+	for link, to := range map[string]string{"out": out, "up": "../../../../../../../.." + out, "in": "/home/user", "loop": "loop"} {
+		must(t, os.Symlink(to, filepath.Join(r.Image, link)))
+	}
+	for _, target := range []string{"/a/b/c", "/home/user/d/e", "/in/f/g", "/out/h", "/up/i", "/loop/j", "/etc/passwd/k", "/run/l/m", "/in"} {
+		r.Binds = append(r.Binds, Bind{Source: s, Target: target})
+	}
+	r.Binds = append(r.Binds, Bind{Source: s + "/file", Target: "/o/p/file"})
+	isolated(t, func() error {
+		m, err := r.Mount()
+		if err != nil {
+			return err
+		}
+		root, none := [2]int{base, base}, [2]int{-1, -1}
+		wantOwners(t, m.Root, map[string][2]int{"a": root, "a/b": root, "a/b/c": root, "home/user": {base + 1000, base + 100}, "home/user/d/e": root,
+			"home/user/f/g": root, "etc/passwd": root, "run": none, "o/p": root, "o/p/file": none})
+		return nil
+	})
+	must(t, os.Chown(r.Changes+"/upper/a/b", 65536, 65536)) // as systemd-nspawn's directories are on disk
+	isolated(t, func() error {
+		m, err := r.Mount()
+		if err != nil {
+			return err
+		}
+		wantOwners(t, m.Root, map[string][2]int{"a/b": {base, base}, "home/user": {base + 1000, base + 100}})
+		return nil
+	})
+	if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
+		t.Errorf("a link of the guest led to the host: %v, %v", left, err)
+	}
+}

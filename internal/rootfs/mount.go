@@ -115,6 +115,9 @@ func (r Root) Mount() (Mounted, error) {
 	for i, b := range r.Binds {
 		at := filepath.Join(r.Dir, "bind", strconv.Itoa(i))
 		lost, err := b.mount(at, users)
+		if err == nil {
+			err = b.anchor(at, m.Root, r.rootOwner())
+		}
 		if err != nil {
 			return m, fmt.Errorf("bindMounts.%s: %w", b.Target, err)
 		}

@@ -112,7 +112,8 @@ func TestBindMounts(t *testing.T) {
 	b.run("create", "web", "--image", debian(),
 		"bindMounts./rw={hostPath: rw, isReadOnly: false}", "bindMounts./ro.hostPath=ro",
 		"bindMounts./etc/single.hostPath=single", "bindMounts./made={hostPath: a/b/made, isReadOnly: false, create: true}",
-		"bindMounts./with: colon.hostPath=ro", "--start")
+		"bindMounts./with: colon.hostPath=ro", "bindMounts./home/app/deep/data.hostPath=ro", "--start")
+	is(t, "owner above a mount point", b.in("web", "touch /home/app/new && stat -c %u /home/app /home/app/deep"), "0\n0")
 	is(t, "owner in the guest", b.in("web", "stat -c '%u %g' /rw/host; stat -c %u /ro/host"), "1234 1234\n0")
 	b.in("web", "echo from the guest >/rw/guest; touch /rw/user /made/x; chown 1000:1000 /rw/user; cat '/with: colon/host'")
 	is(t, "content", b.read(filepath.Join(b.work, "rw/guest")), "from the guest\n")

@@ -217,6 +217,15 @@ func TestCopy(t *testing.T) {
 	is(t, "back", b.read(filepath.Join(b.work, "back/sub/two")), "2\n")
 	is(t, "owner", owner(b, filepath.Join(b.work, "back/one")), 1000)
 
+	// What takes long says so; standard output stays empty.
+	b.in("a", "head -c 2M /dev/urandom >/root/big")
+	for _, args := range [][]string{{"a:/root/big", "big"}, {"big", "c:/root/big"}, {"c:/root/big", "a:/root/big2"}} {
+		r := b.run(append([]string{"cp"}, args...)...)
+		b.has(r.err, args[0]+": copying")
+		is(t, "standard output", r.out, "")
+	}
+	b.in("a", "cmp /root/big /root/big2")
+
 	// A guest leads nobody out of it.
 	b.in("a", "ln -s "+b.work+" /srv/trap; ln -s /etc /srv/etc")
 	b.try("cp", "tree/one", "a:/srv/trap/escaped")
