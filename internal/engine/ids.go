@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/plan"
 )
 
 // Ranges of user numbers lie where systemd expects those of containers; see
@@ -41,6 +44,48 @@ func (e *Engine) allocateIDs(n container.Name) (uint32, error) {
 		Hint: "destroy containers that are not needed, or set privateUsers to a base of your own"}
 }
 
+// usersNotes tell which containers share user numbers with one whose spec chooses
+// them.
+func (e *Engine) usersNotes(w Wish, c plan.Wanted) ([]string, error) {
+	if c.Spec.PrivateUsers.Mode != container.UsersBase {
+		return nil, nil
+	}
+	names, err := e.Paths.Names()
+	if err != nil {
+		return nil, err
+	}
+	bases := map[container.Name]uint32{}
+	for _, n := range names {
+		if rec, err := e.record(n); err == nil && hasRange(rec.Spec) {
+			bases[n] = rec.UIDBase
+		}
+	}
+	for _, other := range w.Containers {
+		if other.Spec.PrivateUsers.Mode == container.UsersBase {
+			bases[other.Name] = other.Spec.PrivateUsers.Base
+		}
+	}
+	delete(bases, c.Name)
+	var out []string
+	base := c.Spec.PrivateUsers.Base
+	for _, n := range slices.Sorted(maps.Keys(bases)) {
+		if (idRanges{rangeAt(bases[n])}).overlaps(base) {
+			out = append(out, fmt.Sprintf("privateUsers: %s has user numbers from %d on, and so some of the same: on the host, files and processes of one can be the other's too", n, bases[n]))
+		}
+	}
+	return out, nil
+}
+
+// hasRange reports whether a container has a range of user numbers for itself.
+func hasRange(s container.Spec) bool {
+	return s.PrivateUsers.Mode == container.UsersPick || s.PrivateUsers.Mode == container.UsersBase
+}
+
+// rangeAt is the range of a container.
+func rangeAt(base uint32) [2]uint64 {
+	return [2]uint64{uint64(base), uint64(base) + container.IDRange - 1}
+}
+
 // idRanges are ranges of user numbers, each from its first to its last.
 type idRanges [][2]uint64
 
@@ -62,7 +107,7 @@ func (e *Engine) takenIDs() (idRanges, error) {
 	var out idRanges
 	for _, n := range names {
 		if rec, err := e.record(n); err == nil {
-			out = append(out, [2]uint64{uint64(rec.UIDBase), uint64(rec.UIDBase) + container.IDRange - 1})
+			out = append(out, rangeAt(rec.UIDBase))
 		}
 	}
 	for _, f := range []string{"/etc/subuid", "/etc/subgid"} {
@@ -74,7 +119,7 @@ func (e *Engine) takenIDs() (idRanges, error) {
 	entries, _ := os.ReadDir("/run/systemd/nspawn-uid") // those of running nspawns with --private-users=pick
 	for _, entry := range entries {
 		if base, err := strconv.ParseUint(entry.Name(), 10, 32); err == nil {
-			out = append(out, [2]uint64{base, base + container.IDRange - 1})
+			out = append(out, rangeAt(uint32(base)))
 		}
 	}
 	return out, nil

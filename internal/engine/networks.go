@@ -248,7 +248,7 @@ func claimed(p network.Port, by []container.ForwardPort) bool {
 // networkNotes are what an owner should know of a guest's network beforehand.
 func networkNotes(s container.Spec) []string {
 	var out []string
-	users := s.PrivateUsers.Mode == container.UsersPick || s.PrivateUsers.Mode == container.UsersBase || s.PrivateUsers.Mode == container.UsersIdentity
+	users := hasRange(s) || s.PrivateUsers.Mode == container.UsersIdentity
 	if first := unprivilegedPort(); !s.PrivateNetwork && s.NetworkNamespace == "" && users && first > 1 {
 		out = append(out, fmt.Sprintf("on the host's network and with users of its own, the guest cannot listen on ports below %d: "+
 			"set privateNetwork: true and forwardPorts, or privateUsers: no", first))

@@ -94,9 +94,10 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wante
 		if s.Effect != container.EffectLive { // the guest goes on as it is
 			s.Notes = networkNotes(c.Spec)
 		}
-		listen, unknown := listenNotes(c.Spec, w.networks)
-		s.Notes = slices.Concat(s.Notes, listen, systemNotes(c.Spec), sourceNotes(c.Spec, s))
-		err = container.Named(c.Name, errors.Join(unknown, e.networkFits(w, c, o, s), e.nixFits(ctx, c, s)))
+		listen, listenErr := listenNotes(c.Spec, w.networks)
+		users, usersErr := e.usersNotes(w, c)
+		s.Notes = slices.Concat(s.Notes, users, listen, systemNotes(c.Spec), sourceNotes(c.Spec, s))
+		err = container.Named(c.Name, errors.Join(listenErr, usersErr, e.networkFits(w, c, o, s), e.nixFits(ctx, c, s)))
 	}
 	if o != nil {
 		s.Notes = append(s.Notes, e.selfSwitched(c.Name)...)

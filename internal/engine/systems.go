@@ -137,7 +137,7 @@ func (e *Engine) systemsLeft() []leftover {
 // systemNotes are what the owner of a guest should know about its store.
 func systemNotes(s container.Spec) []string {
 	notes := nixNotes(s)
-	if !s.WholeStore() || s.PrivateUsers.Mode == container.UsersPick || s.PrivateUsers.Mode == container.UsersBase {
+	if !s.WholeStore() || hasRange(s) {
 		return notes
 	}
 	return append(notes, "storeAccess: with privateUsers: "+s.PrivateUsers.String()+" root in the guest can make the host's store writable again; with closure it cannot")

@@ -185,6 +185,19 @@ func TestPrivateUsers(t *testing.T) {
 	}
 }
 
+// TestSharedUsers: who chooses user numbers that another container has is told.
+func TestSharedUsers(t *testing.T) {
+	t.Parallel()
+	b := newBerth(t)
+	b.declare("containers:\n  one: { image: $TINY, privateUsers: 1879048192 }\n  two: { image: $TINY, privateUsers: 1879052288 }\n  three: { image: $TINY, privateUsers: 1879117824 }\n")
+	plan := b.out("plan", "-f", "berth.yaml")
+	b.has(plan, "privateUsers: two has user numbers from 1879052288 on", "privateUsers: one has user numbers from 1879048192 on")
+	is(t, "notes", strings.Count(plan, "note: privateUsers: "), 2)
+	b.run("create", "picked", "--image", tiny())
+	b.declare(fmt.Sprintf("containers:\n  one: { image: $TINY, privateUsers: %d }\n", b.status("picked").UIDBase))
+	b.has(b.out("plan", "-f", "berth.yaml"), "privateUsers: picked has user numbers from ")
+}
+
 // uidOf is the user of a process as the host sees it.
 func uidOf(b *berth, pid int) int {
 	b.Helper()
