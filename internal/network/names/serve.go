@@ -35,12 +35,22 @@ func serve(ctx context.Context, o Options, lock *state.Lock, ready func(), leave
 	return Needed(o.Paths), err
 }
 
-// The pauses of a server: how long it gathers changes that come together, and
-// after how long it tries again what did not work.
+// The pauses of a server: how long it gathers changes that come together, at
+// least and at most, and after how long it tries again what did not work.
 const (
-	gather = 5 * time.Millisecond
-	retry  = time.Second
+	gather     = 5 * time.Millisecond
+	gatherMost = 250 * time.Millisecond
+	retry      = time.Second
 )
+
+// rest is a pause after a look at all leases that took so long: where many guests
+// start, looks take a tenth of the time at most.
+func rest(ctx context.Context, took time.Duration) {
+	select {
+	case <-time.After(min(max(gather, 9*took), gatherMost)):
+	case <-ctx.Done():
+	}
+}
 
 // server is the process with all that it serves.
 type server struct {
@@ -77,7 +87,9 @@ func serveLocked(ctx context.Context, o Options, ready func()) (err error) {
 	}
 	go s.renew(watching, lapsed)
 	for {
+		begun := time.Now()
 		more, again := s.sync()
+		took := time.Since(begun)
 		if !more {
 			return nil
 		}
@@ -96,10 +108,7 @@ func serveLocked(ctx context.Context, o Options, ready func()) (err error) {
 		case <-timer:
 		case <-changed:
 		}
-		select {
-		case <-time.After(gather):
-		case <-ctx.Done():
-		}
+		rest(ctx, took)
 	}
 }
 
@@ -129,7 +138,9 @@ func (s *server) mend(ctx context.Context, gone <-chan struct{}) {
 // his way for most of the time.
 func (s *server) renew(ctx context.Context, lapsed <-chan struct{}) {
 	for {
+		begun := time.Now()
 		renewed, err := network.Renew(ctx, s.Paths)
+		took := time.Since(begun)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -144,6 +155,7 @@ func (s *server) renew(ctx context.Context, lapsed <-chan struct{}) {
 		}
 		select {
 		case <-lapsed:
+			rest(ctx, took)
 		case <-ctx.Done():
 			return
 		}
