@@ -39,7 +39,7 @@ func serve(ctx context.Context, o Options, lock *state.Lock, ready func(), leave
 // least and at most, and after how long it tries again what did not work.
 const (
 	gather     = 5 * time.Millisecond
-	gatherMost = 250 * time.Millisecond
+	gatherMost = 100 * time.Millisecond
 	retry      = time.Second
 )
 
