@@ -4,13 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/plan"
 )
 
@@ -50,30 +49,15 @@ func (e *Engine) usersNotes(w Wish, c plan.Wanted) ([]string, error) {
 	if c.Spec.PrivateUsers.Mode != container.UsersBase {
 		return nil, nil
 	}
-	names, err := e.Paths.Names()
-	if err != nil {
-		return nil, err
-	}
-	bases := map[container.Name]uint32{}
-	for _, n := range names {
-		if rec, err := e.record(n); err == nil && hasRange(rec.Spec) {
-			bases[n] = rec.UIDBase
-		}
-	}
-	for _, other := range w.Containers {
-		if other.Spec.PrivateUsers.Mode == container.UsersBase {
-			bases[other.Name] = other.Spec.PrivateUsers.Base
-		}
-	}
-	delete(bases, c.Name)
+	records, err := e.wishedRecords(w)
 	var out []string
-	base := c.Spec.PrivateUsers.Base
-	for _, n := range slices.Sorted(maps.Keys(bases)) {
-		if (idRanges{rangeAt(bases[n])}).overlaps(base) {
-			out = append(out, fmt.Sprintf("privateUsers: %s has user numbers from %d on, and so some of the same: on the host, files and processes of one can be the other's too", n, bases[n]))
+	for _, r := range records {
+		base := launch.UIDBase(&r)
+		if r.Name != c.Name && base != 0 && (idRanges{rangeAt(base)}).overlaps(c.Spec.PrivateUsers.Base) {
+			out = append(out, fmt.Sprintf("privateUsers: %s has user numbers from %d on, and so some of the same: on the host, files and processes of one can be the other's too", r.Name, base))
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // hasRange reports whether a container has a range of user numbers for itself.
@@ -100,15 +84,13 @@ func (r idRanges) overlaps(base uint32) bool {
 }
 
 func (e *Engine) takenIDs() (idRanges, error) {
-	names, err := e.Paths.Names()
+	records, err := e.allRecords()
 	if err != nil {
 		return nil, err
 	}
 	var out idRanges
-	for _, n := range names {
-		if rec, err := e.record(n); err == nil {
-			out = append(out, rangeAt(rec.UIDBase))
-		}
+	for _, r := range records {
+		out = append(out, rangeAt(r.UIDBase))
 	}
 	for _, f := range []string{"/etc/subuid", "/etc/subgid"} {
 		out = append(out, rangesIn(f, 1, 2)...)

@@ -196,6 +196,9 @@ func TestSharedUsers(t *testing.T) {
 	b.run("create", "picked", "--image", tiny())
 	b.declare(fmt.Sprintf("containers:\n  one: { image: $TINY, privateUsers: %d }\n", b.status("picked").UIDBase))
 	b.has(b.out("plan", "-f", "berth.yaml"), "privateUsers: picked has user numbers from ")
+	b.run("create", "based", "--image", tiny(), "privateUsers=1879048192")
+	b.declare("containers:\n  one: { image: $TINY, privateUsers: 1879048192 }\n")
+	b.has(b.out("plan", "-f", "berth.yaml"), "privateUsers: based has user numbers from 1879048192 on")
 }
 
 // uidOf is the user of a process as the host sees it.
