@@ -203,17 +203,12 @@ func (r *run) showHostKey(context.Context) error {
 	if err != nil {
 		return container.Named(r.name, err)
 	}
-	for line := range strings.Lines(string(key)) { // by which the guest gives the terminal no orders
-		text, ended := strings.CutSuffix(line, "\n")
-		text = plain.Text(text)
-		if ended {
-			text += "\n"
-		}
-		if _, err := io.WriteString(r.Out, text); err != nil {
-			return err
-		}
+	lines := strings.Split(string(key), "\n")
+	for i, line := range lines { // by which the guest gives the terminal no orders
+		lines[i] = plain.Text(line)
 	}
-	return nil
+	_, err = io.WriteString(r.Out, strings.Join(lines, "\n"))
+	return err
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

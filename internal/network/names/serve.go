@@ -46,8 +46,12 @@ const (
 // rest is a pause after a look at all leases that took so long: where many guests
 // start, looks take a tenth of the time at most.
 func rest(ctx context.Context, took time.Duration) {
+	pause(ctx, min(max(gather, 9*took), gatherMost))
+}
+
+func pause(ctx context.Context, d time.Duration) {
 	select {
-	case <-time.After(min(max(gather, 9*took), gatherMost)):
+	case <-time.After(d):
 	case <-ctx.Done():
 	}
 }
@@ -148,10 +152,7 @@ func (s *server) renew(ctx context.Context, lapsed <-chan struct{}) {
 			s.Log.Error("look at the settings of the kernel", "err", err)
 		case len(renewed) > 0:
 			s.Log.Warn("somebody has changed settings of the kernel that guests need: they are set again", "set", fmt.Sprint(renewed))
-			select {
-			case <-time.After(retry):
-			case <-ctx.Done():
-			}
+			pause(ctx, retry)
 		}
 		select {
 		case <-lapsed:
