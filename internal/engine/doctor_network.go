@@ -109,7 +109,7 @@ func (e *Engine) checkPorts() []container.Finding {
 			out = append(out, container.Finding{Check: check, Severity: container.Warn, Text: fmt.Sprintf("%s: %v", l.Name, err), Remedy: remedy})
 		}
 		for _, p := range l.Ports {
-			if !listens(p.Listen, f.Addresses) {
+			if !p.Listen.IsUnspecified() && !f.Answers(p.Listen) {
 				out = append(out, container.Finding{Check: check, Severity: container.Warn,
 					Text:   fmt.Sprintf("%s: forwardPorts: the host does not have the address %v: nothing arrives at its ports there", l.Name, p.Listen),
 					Remedy: "give the host the address, or choose another hostAddress"})

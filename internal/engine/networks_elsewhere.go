@@ -23,12 +23,12 @@ func listenNotes(s container.Spec, networks network.Networks) ([]string, error) 
 		return nil, err
 	}
 	defer m.Close()
-	own, err := m.Addresses()
-	if err != nil {
+	var f network.Facts
+	if f.Addresses, err = m.Addresses(); err != nil {
 		return nil, err
 	}
 	var out []string
-	for _, a := range elsewhere(s, networks, own) {
+	for _, a := range elsewhere(s, networks, f) {
 		out = append(out, fmt.Sprintf("forwardPorts: the host does not have the address %v now: ports there answer once it does", a))
 	}
 	return out, nil
@@ -36,7 +36,7 @@ func listenNotes(s container.Spec, networks network.Networks) ([]string, error) 
 
 // elsewhere are the addresses at which a spec has ports of the host, and that
 // are neither the host's own nor will be those of its side of a link.
-func elsewhere(s container.Spec, networks network.Networks, own map[netip.Addr]string) []netip.Addr {
+func elsewhere(s container.Spec, networks network.Networks, f network.Facts) []netip.Addr {
 	ports, sides := slices.Clone(s.ForwardPorts), []string{s.HostAddress, s.HostAddress6}
 	for _, v := range s.ExtraVeths {
 		ports, sides = append(ports, v.ForwardPorts...), append(sides, v.HostAddress, v.HostAddress6)
@@ -55,16 +55,10 @@ func elsewhere(s container.Spec, networks network.Networks, own map[netip.Addr]s
 	var out []netip.Addr
 	for _, p := range ports {
 		a, err := netip.ParseAddr(p.HostAddress)
-		if err != nil || listens(a, own) || side(a) || slices.Contains(out, a) {
+		if err != nil || a.IsUnspecified() || f.Answers(a) || side(a) || slices.Contains(out, a) {
 			continue
 		}
 		out = append(out, a)
 	}
 	return out
-}
-
-// listens reports whether something arrives at a port of the address a.
-func listens(a netip.Addr, own map[netip.Addr]string) bool {
-	_, has := own[a]
-	return has || !a.IsValid() || a.IsUnspecified() || a.IsLoopback()
 }

@@ -21,7 +21,7 @@ func TestElsewhere(t *testing.T) {
 		return out
 	}
 	networks := network.Networks{"default": {Name: "default", Subnet: netip.MustParsePrefix("10.88.0.0/24"), Subnet6: netip.MustParsePrefix("fd00::/64")}}
-	own := map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "eth0"}
+	own := network.Facts{Addresses: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "eth0"}}
 	for name, test := range map[string]struct {
 		spec container.Spec
 		want []string

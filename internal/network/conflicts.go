@@ -136,7 +136,7 @@ func (p Port) on(f Facts) error {
 			Hint: "stop it, or choose another hostPort"}
 	}
 	for _, o := range f.Published {
-		if f.answers(o.Address) && p.isLedBy(o) {
+		if f.Answers(o.Address) && p.isLedBy(o) {
 			return &container.Error{Err: fmt.Errorf("forwardPorts: %s of the host is led elsewhere by %s", ports(p.Protocol, max(p.First, o.First), min(p.Last, o.Last)), o.By),
 				Hint: "have it publish another port, or choose another hostPort"}
 		}
@@ -150,9 +150,9 @@ func (p Port) isLedBy(o firewall.Published) bool {
 		(!o.Address.IsValid() || !p.Listen.IsValid() || p.Listen.IsUnspecified() || o.Address == p.Listen)
 }
 
-// answers reports whether an address that rules of others name is the machine's
-// own: what goes to others does not come to a port of the host.
-func (f Facts) answers(a netip.Addr) bool {
+// Answers reports whether an address, or none, is the machine's own: what goes to
+// others does not come to a port of the host.
+func (f Facts) Answers(a netip.Addr) bool {
 	_, own := f.Addresses[a]
 	return own || !a.IsValid() || a.IsLoopback()
 }
