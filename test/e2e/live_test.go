@@ -52,7 +52,7 @@ func TestNetworkLive(t *testing.T) {
 	m.seenAs(one, gateway, 9999, "")
 	declare(port(8002)+", aliases: [www], allowHost: [9999]", port(8001), "")
 	m.seenAs(one, gateway, 9999, m.first("one"))
-	m.within(soon, "getent ahostsv4 www | head -1", m.first("one"))
+	m.within(m.in, "getent ahostsv4 www | head -1", m.first("one"))
 
 	four := strings.TrimSpace(m.first("one"))
 	m.seenAs(m.others["near"], four, 80, "")

@@ -145,14 +145,14 @@ func runAll(ctx context.Context, o options) (ok bool, err error) {
 	if err := b.cacheImages(ctx); err != nil {
 		return false, err
 	}
-	closing, good := make([]string, len(o.hosts)), make([]bool, len(o.hosts))
+	all := make([]*results, len(o.hosts))
 	begun, before := time.Now(), processors()
 	slots := make(chan struct{}, max(1, o.jobs))
 	var wg sync.WaitGroup
 	for i, name := range o.hosts {
 		slots <- struct{}{}
 		wg.Go(func() {
-			closing[i], good[i] = b.on(ctx, name)
+			all[i] = b.on(ctx, name)
 			<-slots
 		})
 	}
@@ -161,9 +161,21 @@ func runAll(ctx context.Context, o options) (ok bool, err error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	ok = !slices.Contains(good, false)
 	if len(o.command) == 0 {
-		fmt.Println(strings.Join(closing, "\n"))
+		conclude(all)
 	}
-	return ok, nil
+	return !slices.ContainsFunc(all, func(r *results) bool { return !r.ok() }), nil
+}
+
+// conclude says again, for who sees the end alone, what tests said as they
+// failed, and then how it went on each host.
+func conclude(all []*results) {
+	for _, r := range all {
+		for _, why := range r.why {
+			fmt.Fprintln(os.Stderr, why)
+		}
+	}
+	for _, r := range all {
+		fmt.Println(r.closing())
+	}
 }

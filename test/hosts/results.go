@@ -21,6 +21,7 @@ type results struct {
 
 	passed int
 	failed []string        // top-level tests
+	why    []string        // they failed: where their code says so
 	open   map[string]bool // those that have begun and not ended
 	partly map[string]bool // top-level tests of which other hosts have rows
 	rows   map[string]bool // top-level tests of which a row has begun here
@@ -35,6 +36,9 @@ const mark = "\x16"
 
 // event is a line such as "=== RUN   TestA/b" or "--- FAIL: TestA (0.10s)".
 var event = regexp.MustCompile(`^(?:=== (RUN|PAUSE|CONT|NAME) +|--- (PASS|FAIL|SKIP): )(\S*)`)
+
+// place begins what a test's code says.
+var place = regexp.MustCompile(`^ +\w+_test\.go:\d+: `)
 
 // Write implements io.Writer.
 func (r *results) Write(p []byte) (int, error) {
@@ -115,8 +119,14 @@ func (r *results) testEnded(test, how, line string) {
 }
 
 func (r *results) reveal(test string) {
+	whys := 0
 	for line := range strings.Lines(string(r.said[test])) {
-		r.show(test, strings.TrimSuffix(line, "\n"))
+		line = strings.TrimSuffix(line, "\n")
+		r.show(test, line)
+		if place.MatchString(line) && whys < 3 {
+			whys++
+			r.why = append(r.why, fmt.Sprintf("%s: %s: %.400s", r.host, test, strings.TrimSpace(line)))
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ func TestResults(t *testing.T) {
 		err     error
 		closing string
 		shown   string
+		why     string
 	}{
 		"all passed": {
 			in: "^=== RUN   TestA\n^=== PAUSE TestA\n^=== RUN   TestB\n    b_test.go:1: chatter\n^--- PASS: TestB (0.10s)\n" +
@@ -23,6 +24,7 @@ func TestResults(t *testing.T) {
 			in: "^=== RUN   TestA\n^=== RUN   TestB\n^=== NAME  TestA\n    a_test.go:7: wrong\n^=== NAME  TestB\n    b_test.go:8: fine\n" +
 				"^--- FAIL: TestA (1.00s)\n^--- PASS: TestB (0.10s)\n^FAIL\n",
 			closing: "h 1 passed, 1 failed: TestA", shown: "h: TestA:     a_test.go:7: wrong\nh: --- FAIL: TestA (1.00s)\n",
+			why: "h: TestA: a_test.go:7: wrong",
 		},
 		"a test that looks like a test binary": {
 			in:      "^=== RUN   TestA\n--- FAIL: TestA (0.00s)\nno newline^--- PASS: TestA (0.00s)\n",
@@ -63,6 +65,9 @@ func TestResults(t *testing.T) {
 			}
 			if got := shown.String(); got != c.shown {
 				t.Errorf("shown:\n%s\nwant:\n%s", got, c.shown)
+			}
+			if got := strings.Join(r.why, "\n"); got != c.why {
+				t.Errorf("it failed because of:\n%s\nwant:\n%s", got, c.why)
 			}
 			if r.ok() != strings.HasSuffix(c.closing, " 0 failed") {
 				t.Errorf("ok() is %t", r.ok())

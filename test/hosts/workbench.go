@@ -104,7 +104,7 @@ func command(ctx context.Context, env []string, argv ...string) error {
 }
 
 // on does what is to be done on one host, and returns its closing line.
-func (b *workbench) on(ctx context.Context, name string) (closing string, ok bool) {
+func (b *workbench) on(ctx context.Context, name string) *results {
 	r := &results{host: name, out: os.Stderr, all: b.verbose, partly: b.partly(name)}
 	visit := b.visit
 	if name == thisMachine {
@@ -113,7 +113,7 @@ func (b *workbench) on(ctx context.Context, name string) (closing string, ok boo
 	if err := visit(ctx, name, r); err != nil {
 		r.problem(err)
 	}
-	return r.closing(), r.ok()
+	return r
 }
 
 func say(host, what string, begun time.Time) {
