@@ -42,18 +42,23 @@ func (e *Engine) Settings() (declare.Settings, error) {
 }
 
 // want is a network as it is wanted: the default one as the host's settings
-// say.
+// say. Nobody chooses addresses of IPv6 for a kernel that has none.
 func (e *Engine) want(n WantedNetwork) (network.Want, error) {
 	w := network.Want{Name: n.Name, Owner: n.Owner, Bridge: network.BridgeName(e.Paths, n.Name), Spec: n.Spec}
-	if n.Name != container.DefaultNetwork {
-		return w, nil
+	if n.Name == container.DefaultNetwork {
+		s, err := e.Settings()
+		if err != nil {
+			return w, err
+		}
+		w.Spec.Subnet, w.Spec.Subnet6 = s.Network.Subnet, s.Network.Subnet6
+		if s.Network.Bridge != "" {
+			w.Bridge = s.Network.Bridge
+		}
 	}
-	s, err := e.Settings()
-	w.Spec.Subnet, w.Spec.Subnet6 = s.Network.Subnet, s.Network.Subnet6
-	if s.Network.Bridge != "" {
-		w.Bridge = s.Network.Bridge
+	if !w.Spec.Subnet6.Prefix.IsValid() && !e.probe.HasIPv6() {
+		w.Spec.Subnet6.None = true
 	}
-	return w, err
+	return w, nil
 }
 
 // onDemand is a network that nobody has declared.

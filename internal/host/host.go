@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -103,4 +104,11 @@ func libraries(program string) ([]string, error) {
 func (p Probe) SystemdRuns() bool {
 	_, err := p.Readlink("/run/systemd/system")
 	return err == nil || errors.Is(err, unix.EINVAL) // there, and not a link
+}
+
+// HasIPv6 reports whether the kernel has IPv6, which ipv6.disable=1 among its
+// arguments takes from it.
+func (p Probe) HasIPv6() bool {
+	_, err := p.Readlink("/proc/net/if_inet6")
+	return !errors.Is(err, fs.ErrNotExist)
 }

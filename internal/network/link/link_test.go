@@ -89,6 +89,23 @@ func prefixes(s ...string) (out []netip.Prefix) {
 	return out
 }
 
+// TestWithoutIPv6: where new interfaces have no IPv6, those that are to have
+// addresses of it get them, and no others have any.
+func TestWithoutIPv6(t *testing.T) {
+	t.Parallel()
+	host, guest := newPlace(t), newPlace(t)
+	for _, p := range []place{host, guest} {
+		p.run("cd /proc/sys/net/ipv6/conf; echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6")
+	}
+	must(t, host.MakeBridge(Bridge{Name: "berth0", MAC: mac(t, "02:00:00:00:00:01"), Addresses: prefixes("10.9.0.1/24", "fd00:9::1/64")}))
+	must(t, host.MakeBridge(Bridge{Name: "berth1", MAC: mac(t, "02:00:00:00:00:02"), Addresses: prefixes("10.8.0.1/24")}))
+	must(t, guest.MakeVeth(Veth{Inner: "eth0", Outer: "ve-a", InnerMAC: mac(t, "02:00:00:00:01:0a"), OuterMAC: mac(t, "fe:00:00:00:01:0a")}, host.Namespace))
+	must(t, errors.Join(host.Enslave("ve-a", "berth0"), host.Up("ve-a")))
+	must(t, errors.Join(guest.SetAddresses("eth0", prefixes("fd00:9::2/64")), guest.Up("eth0"), guest.SetGateway("eth0", netip.MustParseAddr("fd00:9::1"))))
+	guest.reaches("fd00:9::1")
+	host.has("cd /proc/sys/net/ipv6/conf; cat berth1/disable_ipv6 all/disable_ipv6 default/disable_ipv6 | tr '\\n' ' '", "1 1 1")
+}
+
 // TestBridge has two guests reach each other and the host, by both families,
 // as soon as their interfaces are set up.
 func TestBridge(t *testing.T) {

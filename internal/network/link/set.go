@@ -122,11 +122,25 @@ func (n *Namespace) setAddresses(name string, addresses []netip.Prefix, flags in
 		if p.Addr().Is6() {
 			a.Flags |= unix.IFA_F_NODAD
 		}
-		if err := n.handle.AddrReplace(l, a); err != nil {
+		err := n.handle.AddrReplace(l, a)
+		if p.Addr().Is6() && errors.Is(err, unix.EACCES) {
+			err = n.allowIPv6(l, a)
+		}
+		if err != nil {
 			return fmt.Errorf("give %s the address %v: %w", name, p, err)
 		}
 	}
 	return nil
+}
+
+// allowIPv6 gives an interface an address where new ones have no IPv6, as
+// "sysctl net.ipv6.conf.default.disable_ipv6=1" has it: whoever says so means
+// those that lead to other machines.
+func (n *Namespace) allowIPv6(l netlink.Link, a *netlink.Addr) error {
+	if err := n.write(ipv6(l.Attrs().Name, "disable_ipv6", "0")...); err != nil {
+		return err
+	}
+	return n.handle.AddrReplace(l, a)
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

@@ -83,6 +83,9 @@ func (p *Proxy) Set(forwards []Forward) error {
 			continue
 		}
 		l, err := p.open(at, w.target)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			continue // nobody can ask there, as at [::1] of a host without IPv6
+		}
 		if err != nil {
 			failed[w.what] = append(failed[w.what], err)
 			continue

@@ -226,6 +226,17 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestNoAddress: what is at an address that the host does not have, as [::1] without
+// IPv6, is nobody's trouble.
+func TestNoAddress(t *testing.T) {
+	t.Parallel()
+	f := tcp(2115, 2116, 1115)
+	f.Address = netip.MustParseAddr("2001:db8::1")
+	udp := f
+	udp.Protocol = "udp"
+	proxy(t, f, udp)
+}
+
 // TestUDP has two clients, which get their own answers, and a guest that
 // answers only later.
 func TestUDP(t *testing.T) {
