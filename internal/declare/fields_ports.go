@@ -16,6 +16,9 @@ func forwardPorts() codec[[]container.ForwardPort] {
 		key("hostAddress", plain("an address of the host", "", container.ParseListenAddress).codec(), func(f *forward) *string { return &f.HostAddress }),
 	)
 	one = withHint(one, func(v *value) string {
+		if v.kind == kindInteger {
+			return fmt.Sprintf("write { hostPort: %s }", short(v.text))
+		}
 		host, guest, ok := strings.Cut(v.text, ":")
 		if v.kind == kindText && ok && isInteger(host) && isInteger(guest) {
 			return fmt.Sprintf("write { hostPort: %s, containerPort: %s }", short(host), short(guest))

@@ -56,6 +56,8 @@ func (k Link) against(o Lease) error {
 				Hint: "use macvlans for both"}
 		case same && k.pair() && other.pair():
 			return &container.Error{Err: fmt.Errorf("extraVeths: the container %s has a link called %s on the host", o.Name, k.Host), Hint: "choose another name for one of the two"}
+		case k.Kind == Bridged && other.Kind == Bridged && k.Bridge == other.Bridge && k.MAC != "" && k.MAC == other.MAC:
+			return &container.Error{Err: fmt.Errorf("the hardware address %s is that of the container %s on the same bridge", k.MAC, o.Name), Hint: "choose another localMacAddress for one of the two"}
 		}
 		if k.segment() != other.segment() || k.Network != "" && other.Network != "" {
 			continue
@@ -91,6 +93,13 @@ func (p Port) meets(q Port) bool {
 		(!p.Listen.IsValid() || !q.Listen.IsValid() || p.Listen == q.Listen) && slices.ContainsFunc(p.Guest, family)
 }
 
+// isPartOf reports whether whoever has the ports q has p already, wherever that
+// answers.
+func (p Port) isPartOf(q Port) bool {
+	return p.Protocol == q.Protocol && q.First <= p.First && p.Last <= q.Last && (!q.Listen.IsValid() || p.Listen == q.Listen) &&
+		!slices.ContainsFunc(p.Guest, func(a netip.Addr) bool { return !slices.Contains(q.Guest, a) })
+}
+
 // common is what p and q share, for people.
 func (p Port) common(q Port) string {
 	return ports(p.Protocol, max(p.First, q.First), min(p.Last, q.Last))
@@ -108,7 +117,7 @@ func ports(protocol string, first, last uint16) string {
 func On(l, have Lease, f Facts) error {
 	var errs []error
 	for _, p := range l.Ports {
-		if !slices.ContainsFunc(have.Ports, func(q Port) bool { return q.Protocol == p.Protocol && q.First <= p.First && p.Last <= q.Last }) {
+		if !slices.ContainsFunc(have.Ports, p.isPartOf) {
 			errs = append(errs, p.on(f))
 		}
 	}

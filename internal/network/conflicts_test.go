@@ -62,6 +62,8 @@ func TestBetween(t *testing.T) {
 		"name of a veth":  {func(s *spec) { s.ExtraVeths = map[string]container.ExtraVeth{"lan": {}} }, func(s *spec) { s.ExtraVeths = map[string]container.ExtraVeth{"lan": {}} }, "extraVeths: the container db has a link called lan on the host"},
 		"address":         {func(s *spec) { s.HostBridge, s.LocalAddress = "br0", "10.9.0.2/24" }, func(s *spec) { s.HostBridge, s.LocalAddress = "br0", "10.9.0.2" }, "the address 10.9.0.2 is that of the container db"},
 		"another bridge":  {func(s *spec) { s.HostBridge, s.LocalAddress = "br0", "10.9.0.2/24" }, func(s *spec) { s.HostBridge, s.LocalAddress = "br1", "10.9.0.2" }, ""},
+		"MAC":             {func(s *spec) { s.LocalMacAddress = "02:00:00:00:00:08" }, func(s *spec) { s.LocalMacAddress = "02:00:00:00:00:08" }, "the hardware address 02:00:00:00:00:08 is that of the container db on the same bridge"},
+		"MAC elsewhere":   {func(s *spec) { s.LocalMacAddress = "02:00:00:00:00:08" }, func(s *spec) { s.Zone, s.LocalMacAddress = "back", "02:00:00:00:00:08" }, ""},
 		"opposite":        {func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.1", "10.9.0.2" }, func(s *spec) { s.HostAddress, s.LocalAddress = "10.9.0.3", "10.9.0.2" }, "the address 10.9.0.2 is that of the container db"},
 		"network":         {func(s *spec) { s.HostAddress, s.LocalAddress = "10.1.0.1", "10.1.0.7" }, func(s *spec) { s.LocalAddress = "10.1.0.7" }, "the address 10.1.0.7 is that of the container db"},
 		"host's end":      {func(s *spec) { s.HostAddress, s.LocalAddress = "10.1.0.7", "10.9.0.2" }, func(s *spec) { s.LocalAddress = "10.1.0.7" }, "the address 10.1.0.7 is that of the container db"},
@@ -122,6 +124,13 @@ func TestOn(t *testing.T) {
 		if got := text(On(l, l, facts)); name != "address" && got != "" {
 			t.Errorf("%s, which it has already: %q", name, got)
 		}
+	}
+	all, one := leaseFor(t, "web", forwarding("tcp", 80, 80, "")), leaseFor(t, "web", forwarding("tcp", 80, 80, "10.0.0.1"))
+	if got := text(On(all, one, facts)); !strings.Contains(got, "tcp port 80 of the host is in use") {
+		t.Errorf("a port that it has at one address, and is to have at all: %q", got)
+	}
+	if got := text(On(one, all, facts)); got != "" {
+		t.Errorf("a port that it has at all addresses, and is to have at one: %q", got)
 	}
 }
 

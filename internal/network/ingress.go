@@ -41,8 +41,8 @@ func (l Lease) besideIngress(o Lease) error {
 	for _, pair := range [][2]Lease{{l, o}, {o, l}} {
 		for _, p := range pair[0].Ports {
 			if p.answersBefore(pair[1].Ingress) {
-				return &container.Error{Err: fmt.Errorf("forwardPorts: the container %s has port %d to %d of the host, at which %s is answered for %s",
-					pair[0].Name, p.First, p.Last, pair[1].Ingress[0].Host, pair[1].Name),
+				return &container.Error{Err: fmt.Errorf("forwardPorts: the container %s has %s of the host, at which %s is answered for %s",
+					pair[0].Name, ports(p.Protocol, p.First, p.Last), pair[1].Ingress[0].Host, pair[1].Name),
 					Hint: "choose another hostPort, or give that container a name by ingress too"}
 			}
 		}
