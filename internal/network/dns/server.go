@@ -11,11 +11,9 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sys/unix"
 )
 
 // Port is where name servers are asked.
@@ -77,7 +75,7 @@ type place struct {
 	address  netip.Addr
 	audience atomic.Pointer[Audience]
 	udp      *net.UDPConn
-	tcp      *net.TCPListener
+	tcp      *net.TCPListener // nil where another program has the port
 	ending   context.Context
 	end      context.CancelFunc
 	conns    clients
@@ -102,16 +100,18 @@ func (s *Server) Set(wanted map[Endpoint]Audience) error {
 	}
 	var errs []error
 	for e, a := range wanted {
-		if p := s.places[e]; p != nil {
+		var err error
+		p := s.places[e]
+		if p != nil {
 			p.audience.Store(&a)
-			continue
-		}
-		p, err := s.open(e, &a)
-		if err != nil {
+		} else if p, err = s.open(e, &a); err != nil {
 			errs = append(errs, fmt.Errorf("serve names at %v on %s: %w", e.Address, e.Device, err))
 			continue
 		}
 		s.places[e] = p
+		if err := p.listenTCP(e); err != nil {
+			errs = append(errs, fmt.Errorf("serve names at %v on %s by TCP: %w", e.Address, e.Device, err))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -119,50 +119,15 @@ func (s *Server) Set(wanted map[Endpoint]Audience) error {
 // Close ends all service.
 func (s *Server) Close() error { return s.Set(nil) }
 
-func (s *Server) open(e Endpoint, a *Audience) (*place, error) {
-	listen := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return prepare(c, e) }}
-	at := netip.AddrPortFrom(e.Address, s.port).String()
-	udp, err := listen.ListenPacket(context.Background(), "udp", at)
-	if err != nil {
-		return nil, err
-	}
-	tcp, err := listen.Listen(context.Background(), "tcp", at)
-	if err != nil {
-		return nil, errors.Join(err, udp.Close())
-	}
-	p := &place{server: s, address: e.Address, udp: udp.(*net.UDPConn), tcp: tcp.(*net.TCPListener), conns: clients{limit: maxConns, all: maxAllConns}}
-	p.audience.Store(a)
-	p.ending, p.end = context.WithCancel(context.Background())
-	_ = p.udp.SetReadBuffer(receiveBuffer) // a smaller one works too
-	p.running.Go(p.serveUDP)
-	p.running.Go(p.serveTCP)
-	return p, nil
-}
-
 // receiveBuffer holds questions that come all at once, in bytes.
 const receiveBuffer = 1 << 20
-
-// prepare binds a socket to the device alone, and lets it wait for its address.
-func prepare(c syscall.RawConn, e Endpoint) error {
-	var inner error
-	err := c.Control(func(fd uintptr) {
-		s := int(fd)
-		if inner = unix.BindToDevice(s, e.Device); inner != nil {
-			return
-		}
-		if e.Address.Is4() {
-			inner = unix.SetsockoptInt(s, unix.SOL_IP, unix.IP_FREEBIND, 1)
-		} else {
-			inner = unix.SetsockoptInt(s, unix.SOL_IPV6, unix.IPV6_FREEBIND, 1)
-		}
-	})
-	return errors.Join(err, inner)
-}
 
 func (p *place) close() {
 	p.end()
 	_ = p.udp.Close()
-	_ = p.tcp.Close()
+	if p.tcp != nil {
+		_ = p.tcp.Close()
+	}
 	p.running.Wait()
 }
 

@@ -3,10 +3,14 @@ package dns
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/internal/network/networktest"
 )
@@ -41,6 +45,47 @@ func TestRefused(t *testing.T) {
 		if opt := reply.IsEdns0(); (opt != nil) != (m.IsEdns0() != nil) || opt != nil && (opt.Version() != 0 || !opt.Do()) {
 			t.Errorf("%s: EDNS %v", name, opt)
 		}
+	}
+}
+
+// TestBeside serves beside a server that has the same port without a device: by
+// UDP at once, and by TCP as soon as that one has gone.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	listen := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+				t.Error(err)
+			}
+		})
+	}}
+	udp, err := listen.ListenPacket(t.Context(), "udp", "127.0.0.9:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcp, err := listen.Listen(t.Context(), "tcp", "127.0.0.9:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	s := NewServer(noUpstream(t), slog.New(slog.DiscardHandler))
+	defer s.Close()
+	wanted := map[Endpoint]Audience{{Address: addr("127.0.0.9"), Device: "lo", Index: 1}: {Host: view()}}
+	for range 2 {
+		if err := s.Set(wanted); err == nil || !strings.HasPrefix(err.Error(), "serve names at 127.0.0.9 on lo by TCP: another program of the host") {
+			t.Errorf("beside another server: %v", err)
+		}
+		if reply := ask(t, "udp", "127.0.0.9", "web.", dns.TypeA); len(reply.Answer) != 1 {
+			t.Errorf("by UDP: %v", reply)
+		}
+	}
+	tcp.Close()
+	if err := s.Set(wanted); err != nil {
+		t.Errorf("after the other has gone: %v", err)
+	}
+	if reply := ask(t, "tcp", "127.0.0.9", "web.", dns.TypeA); len(reply.Answer) != 1 {
+		t.Errorf("by TCP: %v", reply)
 	}
 }
 
