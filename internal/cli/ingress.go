@@ -163,5 +163,5 @@ func (a *app) ingressServeCmd() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&takeover, "takeover", "", "what the process before has left")
-	return c
+	return serves(c)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/enrol"
 	"github.com/berth-containers/berth/internal/network/names"
+	"github.com/berth-containers/berth/internal/process"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
 	"github.com/berth-containers/berth/internal/supervise/systemd"
@@ -60,13 +61,13 @@ func (a *app) supervision(use string, ours func() bool, run func(context.Context
 
 // shimCmd is the process beside a container under the embedded supervisor.
 func (a *app) shimCmd() *cobra.Command {
-	return a.supervision("shim NAME", embedded.IsShim, func(_ context.Context, paths state.Paths, n container.Name) error {
+	return serves(a.supervision("shim NAME", embedded.IsShim, func(_ context.Context, paths state.Paths, n container.Name) error {
 		h, err := cgroup.Mounted()
 		if err != nil {
 			return err
 		}
 		return embedded.New(paths, h).RunShim(n)
-	})
+	}))
 }
 
 // runCmd becomes systemd-nspawn, for a unit.
@@ -111,6 +112,17 @@ func (a *app) haltCmd() *cobra.Command {
 	})
 }
 
+// serves is a command of a process that stays, which is called as berth is: what
+// starts it need not know where that lies.
+func serves(c *cobra.Command) *cobra.Command {
+	run := c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		_ = process.Rename("berth") // where it cannot, it serves all the same
+		return run(cmd, args)
+	}
+	return c
+}
+
 // namesCmd is the process for the names of guests.
 func (a *app) namesCmd() *cobra.Command {
 	var inherited bool
@@ -135,7 +147,7 @@ func (a *app) namesCmd() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&inherited, "inherited", false, "the caller gives the lock and waits for a word")
-	return c
+	return serves(c)
 }
 
 // enrolCmd is run in a guest by the host, to tell the guest's own Nix of a system.

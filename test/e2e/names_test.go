@@ -58,6 +58,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	l.in("two", `perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) or die; fork and exit; open STDOUT, ">/dev/null"; open STDERR, ">&STDOUT"; open STDIN, "</dev/null"; while ($c = $s->accept) { print $c "here\n"; close $c }'`)
+	is(l, "what ps and ss call the process for names", strings.TrimSpace(l.read(fmt.Sprintf("/proc/%d/comm", l.names()))), "berth")
 	is(l, "the port on [::1]", l.host("timeout 5 bash -c 'read -r x </dev/tcp/::1/8082; echo $x'"), "here")
 	var findings []struct{ Check, Severity, Text string }
 	l.json(&findings, "doctor", "--json")
