@@ -131,7 +131,9 @@ func (c checker) links(s container.Spec) {
 		taken["mv-"+name] = "the name of a macvlan"
 	}
 	for i, name := range s.Interfaces {
-		if what, ok := taken[name]; ok {
+		if name == "lo" {
+			c.problem(indexKey("interfaces", i), "leave it out", "the host's loopback interface stays there, and the guest has its own")
+		} else if what, ok := taken[name]; ok {
 			c.problem(indexKey("interfaces", i), "rename it on the host", "%s is %s", name, what)
 		}
 		if slices.Contains(s.Macvlans, name) {
@@ -188,6 +190,19 @@ func (c checker) forwards(s container.Spec) {
 		}
 	}
 	c.listeners(s)
+	c.besideIngress(s, all)
+}
+
+// besideIngress reports ports that come before the host's own, at which it is to
+// answer for names. Those of one address leave it the others.
+func (c checker) besideIngress(s container.Spec, all []forward) {
+	for _, f := range all {
+		for _, port := range []uint16{80, 443} {
+			if len(s.Ingress) > 0 && f.Protocol == "tcp" && f.HostAddress == "" && f.HostPort.Overlaps(container.Port(port)) {
+				c.problem(f.key, "choose another hostPort, or leave out ingress", "at tcp port %d the host answers for the names of ingress", port)
+			}
+		}
+	}
 }
 
 // listeners reports addresses to listen on for which the guest has none of the

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -32,6 +33,29 @@ func listenNotes(s container.Spec, networks network.Networks) ([]string, error) 
 		out = append(out, fmt.Sprintf("forwardPorts: the host does not have the address %v now: ports there answer once it does", a))
 	}
 	return out, nil
+}
+
+// ingressNotes tell who else has the ports at which the host is to answer for a
+// spec's names: it tries until they are free.
+func (e *Engine) ingressNotes(s container.Spec) ([]string, error) {
+	if len(s.Ingress) == 0 {
+		return nil, nil
+	}
+	list, err := e.listeners()
+	return held(s.Ingress, list), err
+}
+
+func held(names []container.Ingress, list []survey.Listener) []string {
+	secure := slices.ContainsFunc(names, func(i container.Ingress) bool { return i.TLS != container.TLSOff })
+	var out []string
+	for _, port := range []uint16{80, 443} {
+		i := slices.IndexFunc(list, func(l survey.Listener) bool { return l.Protocol == "tcp" && l.Address.Port() == port })
+		if i >= 0 && (secure || port == 80) {
+			out = append(out, fmt.Sprintf("ingress: tcp port %d of the host is in use by %s: the host answers for the names once it is free", port,
+				cmp.Or(list[i].Holder(), "a process that cannot be seen from here")))
+		}
+	}
+	return out
 }
 
 // elsewhere are the addresses at which a spec has ports of the host, and that

@@ -8,7 +8,20 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
+	"github.com/berth-containers/berth/internal/network/survey"
 )
+
+// TestHeld: who has the ports that names need is told, and not those of others.
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	const secure = "ingress: tcp port 443 of the host is in use by a process that cannot be seen from here: the host answers for the names once it is free"
+	list := []survey.Listener{{Protocol: "udp", Address: netip.MustParseAddrPort("[::]:80")}, {Protocol: "tcp", Address: netip.MustParseAddrPort("127.0.0.1:443")}}
+	for kind, want := range map[container.TLS][]string{container.TLSInternal: {secure}, container.TLSACME: {secure}, container.TLSOff: nil} {
+		if d := cmp.Diff(want, held([]container.Ingress{{Host: "a.example.com", TLS: kind}}, list)); d != "" {
+			t.Errorf("%s: %s", kind, d)
+		}
+	}
+}
 
 // TestElsewhere: ports at addresses that the host does not have are told, and
 // not those of what berth sets up itself.

@@ -14,6 +14,7 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/network/firewall"
+	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/network/survey"
 	"github.com/berth-containers/berth/internal/plan"
@@ -369,7 +370,8 @@ func (e *Engine) lookAtPorts(m *survey.Machine, f *network.Facts) (err error) {
 	return err
 }
 
-// listeners are the sockets of others on the host. The process for names may just
+// listeners are the sockets of others on the host: names that have the ports of
+// ingress are no matter of these. The process for names may just
 // be closing one of its own, which nobody has then: whoever holds a port is there
 // twice.
 func (e *Engine) listeners() ([]survey.Listener, error) {
@@ -385,6 +387,9 @@ func (e *Engine) listenersNow() ([]survey.Listener, error) {
 	list, err := survey.Listeners()
 	if st, failed := names.ReadStatus(e.Paths); failed == nil && names.Runs(e.Paths) {
 		list = survey.Except(list, st.PID)
+	}
+	if pid := ingress.PID(e.Paths); pid != 0 {
+		list = survey.Except(list, pid)
 	}
 	return list, err
 }

@@ -95,9 +95,10 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wante
 			s.Notes = networkNotes(c.Spec)
 		}
 		listen, listenErr := listenNotes(c.Spec, w.networks)
+		names, namesErr := e.ingressNotes(c.Spec)
 		users, usersErr := e.usersNotes(w, c)
-		s.Notes = slices.Concat(s.Notes, users, listen, systemNotes(c.Spec), sourceNotes(c.Spec, s))
-		err = container.Named(c.Name, errors.Join(listenErr, usersErr, e.networkFits(w, c, o, s), e.nixFits(ctx, c, s)))
+		s.Notes = slices.Concat(s.Notes, users, listen, names, systemNotes(c.Spec), sourceNotes(c.Spec, s))
+		err = container.Named(c.Name, errors.Join(listenErr, namesErr, usersErr, e.networkFits(w, c, o, s), e.nixFits(ctx, c, s)))
 	}
 	if o != nil {
 		s.Notes = append(s.Notes, e.selfSwitched(c.Name)...)

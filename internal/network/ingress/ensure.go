@@ -26,6 +26,16 @@ const mostPause = 30 * time.Second
 // Runs reports whether the process answers for the instance, or is about to.
 func Runs(paths state.Paths) bool { return serverOf(paths).Runs() }
 
+// PID is that of the process that answers for the instance, or 0.
+func PID(paths state.Paths) int {
+	server, err := serverOf(paths).Open()
+	if err != nil {
+		return 0
+	}
+	defer server.Close()
+	return server.PID
+}
+
 // Needed reports whether a lease has a name that somebody has to answer for.
 func Needed(paths state.Paths) bool {
 	needed, err := needs(paths)

@@ -79,6 +79,9 @@ func TestRunFollowsLeases(t *testing.T) {
 	plain := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	cmd := start(t, paths, plain, fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 	eventually(t, "it answers", func() bool { status, _ := get(t, "http://"+plain); return status == 200 })
+	if pid := PID(paths); pid != cmd.Process.Pid {
+		t.Errorf("process %d answers, not %d", pid, cmd.Process.Pid)
+	}
 	// One more is not needed.
 	must(t, start(t, paths, plain, "127.0.0.1:0").Wait())
 
@@ -91,8 +94,8 @@ func TestRunFollowsLeases(t *testing.T) {
 	must(t, os.Remove(paths.Lease("b")))
 	must(t, os.Remove(paths.Lease("a")))
 	must(t, cmd.Wait())
-	if _, err := ReadStatus(paths); !errors.Is(err, ErrNotRunning) {
-		t.Error(err)
+	if _, err := ReadStatus(paths); !errors.Is(err, ErrNotRunning) || PID(paths) != 0 {
+		t.Error(err, PID(paths))
 	}
 }
 
