@@ -46,6 +46,8 @@ type Status struct {
 	// are its interfaces.
 	HostNetwork bool         `json:"hostNetwork,omitempty"`
 	Links       []LinkStatus `json:"links,omitempty"`
+	// NetworkNamespace is that of somebody else which the guest joins.
+	NetworkNamespace string `json:"networkNamespace,omitempty"`
 	// Generation is the number of what it boots: of the running guest, where there
 	// is one.
 	Generation int `json:"generation,omitempty"`

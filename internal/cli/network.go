@@ -136,7 +136,7 @@ func linkWords(l container.LinkStatus) string {
 	case l.DHCP:
 		words = append(words, "by DHCP")
 	case len(words) == 0:
-		words = append(words, "no address of berth's")
+		words = append(words, "for the guest to set up,")
 	}
 	where := map[string]string{"point": "to the host", "macvlan": "on " + l.Host, "moved": "of the host"}[l.Kind]
 	switch {

@@ -139,6 +139,9 @@ func statusRows(s container.Status) [][]string {
 	if s.HostNetwork {
 		add("network", "that of the host")
 	}
+	if s.NetworkNamespace != "" {
+		add("network", "that of "+s.NetworkNamespace)
+	}
 	for _, l := range s.Links {
 		add("network", linkWords(l))
 	}

@@ -112,6 +112,11 @@ func TestCheckSources(t *testing.T) {
 
 	rec := &state.Record{Spec: container.DefaultSpec()}
 	missing := e.Paths.Root + "/none"
+	rec.Spec.NetworkNamespace = missing
+	if err := checkSources(rec.Spec); err == nil || !strings.Contains(err.Error(), "networkNamespace: "+missing+" does not exist") {
+		t.Errorf("a network namespace that is not there: %v", err)
+	}
+	rec.Spec.NetworkNamespace = ""
 	rec.Spec.BindMounts = map[string]container.BindMount{"/x": {HostPath: missing, Create: true}}
 	if err := checkSources(rec.Spec); err != nil {
 		t.Errorf("a source that is to be made: %v", err)

@@ -40,6 +40,7 @@ func (e *Engine) leaseOf(rec *state.Record) (l network.Lease, running bool, err 
 // addNetwork tells of a container's network in its status.
 func (e *Engine) addNetwork(s *container.Status, rec *state.Record) error {
 	l, _, err := e.leaseOf(rec)
+	s.NetworkNamespace = rec.Spec.NetworkNamespace
 	s.HostNetwork = !rec.Spec.PrivateNetwork && rec.Spec.NetworkNamespace == "" && len(l.Links) == 0
 	for _, k := range l.Links {
 		s.Links = append(s.Links, container.LinkStatus{Interface: k.Guest, Kind: string(k.Kind), Network: k.Network, Bridge: k.Bridge, Host: k.Host,

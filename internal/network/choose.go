@@ -191,6 +191,8 @@ func (c chooser) wanted(p netip.Prefix, key string, subnet netip.Prefix, network
 	switch {
 	case !subnet.IsValid():
 		return bad("leave the key out", "the network %s has no addresses of this family", network)
+	case p.Addr() == subnet.Masked().Addr().Next():
+		return bad(fmt.Sprintf("choose another one of %v", subnet), "%v is the host's own address on the network %s", p.Addr(), network)
 	case !inside(subnet, p.Addr()):
 		return bad(fmt.Sprintf("choose one of %v", subnet), "%v is not a guest's address on the network %s", p.Addr(), network)
 	case !p.IsSingleIP() && p.Bits() != subnet.Bits():

@@ -84,7 +84,7 @@ func TestChooseFixed(t *testing.T) {
 		"10.2.0.7":    "",
 		"10.2.0.7/24": "",
 		"10.2.0.9":    "localAddress: 10.2.0.9 is that of the container db",
-		"10.2.0.1":    "localAddress: 10.2.0.1 is not a guest's address on the network back",
+		"10.2.0.1":    "localAddress: 10.2.0.1 is the host's own address on the network back",
 		"10.2.0.0":    "localAddress: 10.2.0.0 is not a guest's address on the network back",
 		"10.2.0.255":  "localAddress: 10.2.0.255 is not a guest's address on the network back",
 		"10.3.0.7":    "localAddress: 10.3.0.7 is not a guest's address on the network back",
