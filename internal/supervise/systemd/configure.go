@@ -185,8 +185,17 @@ func (s *Supervisor) Forget(n container.Name) error {
 // Kept implements supervise.Keeper: units that are not at rest, and runtime
 // directories.
 func (s *Supervisor) Kept() ([]container.Name, error) {
+	found, err := s.alive(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return supervise.Kept(s.Paths, found)
+}
+
+// alive are the names of containers whose units are not at rest.
+func (s *Supervisor) alive(ctx context.Context) ([]string, error) {
 	var units []dbus.UnitStatus
-	err := s.ask(context.Background(), func(ctx context.Context, l *link) (err error) {
+	err := s.ask(ctx, func(ctx context.Context, l *link) (err error) {
 		units, err = l.units.ListUnitsByPatternsContext(ctx, []string{"active", "activating", "deactivating"}, []string{s.Paths.Instance() + "@*.service"})
 		return err
 	})
@@ -197,5 +206,5 @@ func (s *Supervisor) Kept() ([]container.Name, error) {
 	for _, u := range units {
 		found = append(found, unescape(strings.TrimSuffix(strings.TrimPrefix(u.Name, s.Paths.Instance()+"@"), ".service")))
 	}
-	return supervise.Kept(s.Paths, found)
+	return found, nil
 }

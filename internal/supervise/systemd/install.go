@@ -86,7 +86,28 @@ func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 			return done, err
 		}
 	}
-	return done, s.reload(ctx)
+	return done, errors.Join(s.keepRunning(ctx), s.reload(ctx))
+}
+
+// keepRunning leaves, for this boot, the units of what runs: without its file a
+// guest would be stopped with systemd's defaults, which kill all its processes
+// at once.
+func (s *Supervisor) keepRunning(ctx context.Context) error {
+	alive, err := s.alive(ctx)
+	if err != nil {
+		return err
+	}
+	if len(alive) == 0 {
+		return nil
+	}
+	_, err = s.ensureTemplate()
+	for _, v := range s.services() {
+		if v.runs(s.Paths) {
+			_, unitErr := s.ensureUnit(v.unit, v.text)
+			err = errors.Join(err, unitErr)
+		}
+	}
+	return err
 }
 
 // Installed implements supervise.Installer: by berth install or by a package.
