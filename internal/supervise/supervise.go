@@ -123,6 +123,7 @@ type Observation struct {
 	Started  uint64    // when the leader did; see process.StartTime
 	Restarts int       // after failures, since the last Start
 	Reason   string    // why it failed or restarts
+	Failure  string    // why the last of the Restarts was needed, of one that runs again
 	TimedOut bool      // it failed because the guest was not ready in time
 	Leftover bool      // nothing runs, but something is to be cleaned up
 }
