@@ -52,7 +52,12 @@ func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
 		return done, err
 	}
 	err := s.ask(ctx, func(ctx context.Context, l *link) error {
-		_, _, err := l.units.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true)
+		_, changes, err := l.units.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true)
+		for _, c := range changes {
+			if c.Type == "symlink" {
+				done = append(done, c.Filename)
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -69,14 +74,19 @@ func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 	if readOnly(installDir) {
 		return nil, errReadOnly("uninstall", "false")
 	}
+	var done []string
 	err := s.ask(ctx, func(ctx context.Context, l *link) error {
-		_, err := l.units.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false)
+		changes, err := l.units.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false)
+		for _, c := range changes {
+			if c.Type == "unlink" {
+				done = append(done, c.Filename)
+			}
+		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("disable %s: %w", AutostartUnit, err)
 	}
-	var done []string
 	for unit := range Units(s.Program) {
 		path := filepath.Join(installDir, unit)
 		err := os.Remove(path)
