@@ -74,6 +74,14 @@ type Installer interface {
 	Installed() bool
 }
 
+// Configurer is a Supervisor under which others than berth start containers too,
+// such as systemctl.
+type Configurer interface {
+	// Configure has the next start of a container that does not run be as its
+	// spec wants it, whoever asks for it.
+	Configure(ctx context.Context, n container.Name) error
+}
+
 // Preparer is a Supervisor that has something to do for all containers when the
 // machine has booted, whether berth starts them or not.
 type Preparer interface {

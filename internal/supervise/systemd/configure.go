@@ -179,7 +179,8 @@ func properties(l container.Limits) []dbus.Property {
 // Forget implements supervise.Keeper. Where systemd still holds the unit, as one
 // that others are ordered after, the next of this name is not up to date.
 func (s *Supervisor) Forget(n container.Name) error {
-	return os.RemoveAll(filepath.Dir(s.dropIn(n)))
+	_, err := removeControls(filepath.Join(controlDir, s.unit(n)+".d"))
+	return errors.Join(err, os.RemoveAll(filepath.Dir(s.dropIn(n))))
 }
 
 // Kept implements supervise.Keeper: units that are not at rest, and runtime
