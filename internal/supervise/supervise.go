@@ -74,6 +74,13 @@ type Installer interface {
 	Installed() bool
 }
 
+// Inspector is an Installer whose parts can be another berth's.
+type Inspector interface {
+	// Unfit says, for people, which of the installed parts do not fit this berth,
+	// and how.
+	Unfit() []string
+}
+
 // Configurer is a Supervisor under which others than berth start containers too,
 // such as systemctl.
 type Configurer interface {

@@ -22,7 +22,7 @@ import (
 )
 
 // Supervisor implements supervise.Supervisor, Killer, Grouper, Recorder, Keeper,
-// Configurer, Installer, Native and Locator.
+// Configurer, Installer, Inspector, Native and Locator.
 type Supervisor struct {
 	Paths   state.Paths
 	Program string // the berth that units run
