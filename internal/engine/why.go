@@ -60,6 +60,7 @@ func (e *Engine) Why(ctx context.Context, n container.Name) (container.Diagnosis
 	if s.State == container.Starting {
 		add(e.startingUnits(ctx, n)...)
 	}
+	add(e.unfinishedUnits(ctx, s)...)
 	if s.State != container.Running && s.State != container.Paused {
 		add(e.lastConsole(ctx, n)...)
 	}
