@@ -21,6 +21,7 @@ func (s *Supervisor) Unfit() []string {
 
 func unfitIn(dir string) []string {
 	var out []string
+	gone := map[string][]string{} // units by their programs
 	for _, unit := range slices.Sorted(maps.Keys(Units(""))) {
 		path := filepath.Join(dir, unit)
 		b, err := os.ReadFile(path)
@@ -33,8 +34,12 @@ func unfitIn(dir string) []string {
 			continue
 		}
 		if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
-			out = append(out, fmt.Sprintf("%s runs %s, which is not there: guests cannot start, and are not cleaned up after", path, program))
+			gone[program] = append(gone[program], unit)
 		}
+	}
+	for _, program := range slices.Sorted(maps.Keys(gone)) {
+		out = append(out, fmt.Sprintf("there is no %s, which %s in %s run: guests cannot start, and are not cleaned up after",
+			program, strings.Join(gone[program], ", "), dir))
 	}
 	return out
 }

@@ -34,7 +34,7 @@ func TestUnfit(t *testing.T) {
 		t.Errorf("an older template: %q", got)
 	}
 	install(filepath.Join(dir, "gone"))
-	if got := unfitIn(dir); len(got) != len(Units("")) || !strings.Contains(got[0], "/gone, which is not there") {
+	if got := unfitIn(dir); len(got) != 1 || !strings.Contains(got[0], "/gone, which berth-autostart.service, ") {
 		t.Errorf("a program that is gone: %q", got)
 	}
 	if got := unfitIn(t.TempDir()); len(got) > 0 {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/berth-containers/berth/container"
 )
@@ -39,8 +41,9 @@ func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
 		return nil, errReadOnly("install", "true")
 	}
 	var done []string
-	for path, text := range s.files() {
-		changed, err := writeIfChanged(path, text)
+	files := s.files()
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		changed, err := writeIfChanged(path, files[path])
 		if err != nil {
 			return done, err
 		}
@@ -87,7 +90,7 @@ func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("disable %s: %w", AutostartUnit, err)
 	}
-	for unit := range Units(s.Program) {
+	for _, unit := range slices.Sorted(maps.Keys(Units(s.Program))) {
 		path := filepath.Join(installDir, unit)
 		err := os.Remove(path)
 		if err == nil {
