@@ -34,6 +34,7 @@ type Status struct {
 	Leader   int       `json:"leader,omitempty"`   // the host's PID of the guest's init
 	Since    time.Time `json:"since,omitzero"`     // of State
 	Restarts int       `json:"restarts,omitempty"` // since the last start by an owner
+	Failure  string    `json:"failure,omitempty"`  // why the last of these was needed, for people
 	Image    string    `json:"image,omitempty"`    // where the guest comes from, as declared
 	Digest   Digest    `json:"digest,omitempty"`   // the image that it boots
 	System   StorePath `json:"system,omitempty"`   // or the NixOS system

@@ -130,6 +130,7 @@ func statusRows(s container.Status) [][]string {
 	}
 	if s.Restarts != 0 {
 		add("restarts", fmt.Sprint(s.Restarts))
+		add("failure", s.Failure)
 	}
 	if s.UIDBase != 0 {
 		add("users", fmt.Sprintf("%d to %d on the host", s.UIDBase, s.UIDBase+container.IDRange-1))

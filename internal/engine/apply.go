@@ -9,6 +9,7 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/plan"
+	"github.com/berth-containers/berth/internal/supervise"
 )
 
 // Wish is what the owners of one or more declarations want.
@@ -131,11 +132,25 @@ func (e *Engine) carryOut(ctx context.Context, w Wish, c plan.Wanted, s containe
 		}
 	}
 	if !s.Start && !s.Restart {
-		return nil
+		return e.configure(ctx, c.Name)
 	}
 	rec, err := e.record(c.Name)
 	if err != nil {
 		return err
 	}
 	return e.start(ctx, rec)
+}
+
+// configure has others than berth start a container as its spec wants it. One
+// that runs has been changed already.
+func (e *Engine) configure(ctx context.Context, n container.Name) error {
+	c, ok := e.supervisor.(supervise.Configurer)
+	if !ok {
+		return nil
+	}
+	obs, err := e.supervisor.Observe(n)
+	if err != nil || obs.State.Alive() {
+		return err
+	}
+	return c.Configure(ctx, n)
 }

@@ -64,7 +64,16 @@ func (e *Engine) checkInit() []container.Finding {
 	case !i.Installed() && e.Paths.Root == "/":
 		return finding("supervisor", container.Warn, "systemd; containers do not start at boot", "berth install makes them do so")
 	}
-	return finding("supervisor", container.Good, "systemd", "")
+	var out []container.Finding
+	if i, ok := i.(supervise.Inspector); ok {
+		for _, text := range i.Unfit() {
+			out = append(out, container.Finding{Check: "supervisor", Severity: container.Warn, Text: text, Remedy: "berth uninstall && berth install"})
+		}
+	}
+	if out == nil {
+		return finding("supervisor", container.Good, "systemd", "")
+	}
+	return out
 }
 
 // checkMachined asks whether machinectl and its like can see guests.

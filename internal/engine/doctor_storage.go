@@ -70,8 +70,11 @@ func (e *Engine) checkMapping() []container.Finding {
 	}
 	for _, source := range e.boundSources() {
 		if err := rootfs.Mappable(source, true); err != nil && !errors.Is(err, os.ErrNotExist) {
-			add(container.Warn, fmt.Sprintf("%s, which is bound into guests: %v; they see its owners as nobody", source, err),
-				"move it to a file system that can, such as ext4, XFS or btrfs")
+			remedy := "move it to a file system that can, such as ext4, XFS or btrfs"
+			if _, ok := deviceAt(source); ok {
+				remedy = "have it in allowedDevices instead of bindMounts: the guest gets a node of its own then"
+			}
+			add(container.Warn, fmt.Sprintf("%s, which is bound into guests: %v; they see its owners as nobody", source, err), remedy)
 		}
 	}
 	if out == nil {

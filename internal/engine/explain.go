@@ -125,6 +125,10 @@ func (e *Engine) notes(key string, lacks []host.Feature) []string {
 		if _, ok := e.carried("allowedDevices"); !ok {
 			out = append(out, "berth itself lets the container's cgroup use the node")
 		}
+	case "credentials":
+		if _, ok := e.carried("credentials"); !ok {
+			out = append(out, "no encrypted: systemd, which could decrypt it, is not PID 1 here")
+		}
 	case "limits":
 		if l := e.cgroups.Lacks(); len(l) > 0 {
 			out = append(out, fmt.Sprintf("no %s: this host's cgroups (%s) cannot hold it", strings.Join(l, ", "), e.cgroups.Mode()))

@@ -73,6 +73,9 @@ func TestExplainHost(t *testing.T) {
 	if x := old["limits"]; x.Support != container.Missing {
 		t.Errorf("without cgroups: %+v", x)
 	}
+	if n := strings.Join(old["credentials"].Notes, ""); !strings.Contains(n, "no encrypted") {
+		t.Errorf("without systemd as PID 1, of credentials: %q", n)
+	}
 	recent := explained(t, engineOn(t, "6.1.0", "libsystemd-shared-261.so"))
 	if n := recent["image"].Notes; len(n) > 0 {
 		t.Errorf("on Linux 6.1: %q", n)

@@ -84,7 +84,7 @@ func (e *Engine) look(n container.Name) (container.Status, error) {
 func statusOf(rec *state.Record, obs supervise.Observation) container.Status {
 	return container.Status{
 		Name: rec.Name, State: obs.State, Owner: rec.Owner, Reason: obs.Reason, Leader: obs.Leader,
-		Since: obs.Since, Restarts: obs.Restarts, Image: rec.Spec.Image.String(), Digest: rec.Digest, System: rec.System,
+		Since: obs.Since, Restarts: obs.Restarts, Failure: obs.Failure, Image: rec.Spec.Image.String(), Digest: rec.Digest, System: rec.System,
 		Generation: rec.Generation, UIDBase: launch.UIDBase(rec), Labels: rec.Spec.Labels,
 	}
 }

@@ -42,7 +42,11 @@ func (e *Engine) Why(ctx context.Context, n container.Name) (container.Diagnosis
 	if s.Reason != "" {
 		add(cause(container.CauseEnd, "cause: "+plain.Text(s.Reason)))
 	}
+	if s.Failure != "" && s.Failure != s.Reason {
+		add(cause(container.CauseEnd, "cause of the last restart: "+plain.Text(s.Failure)))
+	}
 	add(e.kernelCauses(s, rec)...)
+	add(e.deviceCauses(rec.Spec)...)
 	add(e.nspawnCause(s)...)
 	for _, l := range s.Lost {
 		add(cause(container.CauseLost, "it goes without "+l))
@@ -50,9 +54,13 @@ func (e *Engine) Why(ctx context.Context, n container.Name) (container.Diagnosis
 	for _, c := range s.Pending {
 		add(cause(container.CausePending, fmt.Sprintf("%s changes from %q to %q with the next start", c.Key, c.Old, c.New)))
 	}
-	if s.State == container.Running {
+	if s.State == container.Running || s.State == container.Starting {
 		add(e.failedUnits(ctx, n)...)
 	}
+	if s.State == container.Starting {
+		add(e.startingUnits(ctx, n)...)
+	}
+	add(e.unfinishedUnits(ctx, s)...)
 	if s.State != container.Running && s.State != container.Paused {
 		add(e.lastConsole(ctx, n)...)
 	}
@@ -79,7 +87,7 @@ func cause(k container.CauseKind, text string, lines ...string) container.Cause 
 func rank(k container.CauseKind) int {
 	return slices.Index([]container.CauseKind{
 		container.CauseUpdate, container.CauseStart, container.CauseMemory, container.CauseTasks, container.CauseEnd, container.CauseNspawn,
-		container.CauseUnits, container.CauseDenied, container.CauseLost, container.CausePending, container.CauseConsole,
+		container.CauseUnits, container.CauseJobs, container.CauseDenied, container.CauseLost, container.CausePending, container.CauseConsole,
 	}, k)
 }
 
@@ -132,6 +140,32 @@ func (e *Engine) failedUnits(ctx context.Context, n container.Name) []container.
 
 // unitLines is how many lines of its log are shown of a unit that failed.
 const unitLines = 3
+
+// startingUnits are those that the guest's systemd is just starting: one of them
+// keeps it from being ready.
+func (e *Engine) startingUnits(ctx context.Context, n container.Name) []container.Cause {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	b, code := e.ask(ctx, n, "systemctl", "list-jobs", "--plain", "--no-legend", "--no-pager")
+	units := runningJobs(b)
+	if code != 0 || len(units) == 0 {
+		return nil
+	}
+	return []container.Cause{cause(container.CauseJobs, "it waits for these units of the guest:", units...)}
+}
+
+// runningJobs are the units of lines such as "17 slow.service start running";
+// other jobs wait for these.
+func runningJobs(list []byte) []string {
+	var out []string
+	for line := range bytes.Lines(list) {
+		f := strings.Fields(string(line))
+		if len(f) == 4 && f[2] == "start" && f[3] == "running" {
+			out = append(out, plain.Text(f[1]))
+		}
+	}
+	return out
+}
 
 // literally is the pattern that matches only a unit's name: that has
 // backslashes for what a path has.

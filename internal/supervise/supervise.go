@@ -74,6 +74,21 @@ type Installer interface {
 	Installed() bool
 }
 
+// Inspector is an Installer whose parts can be another berth's.
+type Inspector interface {
+	// Unfit says, for people, which of the installed parts do not fit this berth,
+	// and how.
+	Unfit() []string
+}
+
+// Configurer is a Supervisor under which others than berth start containers too,
+// such as systemctl.
+type Configurer interface {
+	// Configure has the next start of a container that does not run be as its
+	// spec wants it, whoever asks for it.
+	Configure(ctx context.Context, n container.Name) error
+}
+
 // Preparer is a Supervisor that has something to do for all containers when the
 // machine has booted, whether berth starts them or not.
 type Preparer interface {
@@ -123,6 +138,7 @@ type Observation struct {
 	Started  uint64    // when the leader did; see process.StartTime
 	Restarts int       // after failures, since the last Start
 	Reason   string    // why it failed or restarts
+	Failure  string    // why the last of the Restarts was needed, of one that runs again
 	TimedOut bool      // it failed because the guest was not ready in time
 	Leftover bool      // nothing runs, but something is to be cleaned up
 }

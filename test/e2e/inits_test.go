@@ -223,6 +223,7 @@ ln -s /var/lib/no-such-update /system-update`)
 	ended := make(chan result, 1)
 	go func() { ended <- b.try("start", "web") }()
 	b.until("the update has begun", func() bool { return strings.Contains(b.out("why", "web"), "installs an update") })
+	b.until("why names what it waits for", func() bool { return strings.Contains(b.out("why", "web"), "big-update.service") })
 	r := <-ended
 	if r.code != 0 || r.took < 23*time.Second {
 		t.Fatalf("start: %v", r)

@@ -69,10 +69,16 @@ func install(t *testing.T) {
 	if _, err := os.Stat("/etc/systemd/system/berth@.service"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("berth install made what the package has: %v", err)
 	}
+	has(t, run(t, "berth", "uninstall"), "removed "+autostartLink)
+	has(t, run(t, "berth", "uninstall"), "nothing to do")
+	has(t, run(t, "berth", "install"), "made "+autostartLink)
 	has(t, run(t, "dpkg-query", "--show", "--showformat=${Conffiles} ${Depends}", "berth"), "/etc/berth/berth.yaml", "systemd-container")
 	run(t, "bash", "-c", ". /usr/share/bash-completion/completions/berth && complete -p berth")
 	run(t, "berth", "doctor")
 }
+
+// autostartLink is what enables the unit that starts containers at boot.
+const autostartLink = "/etc/systemd/system/multi-user.target.wants/berth-autostart.service"
 
 // start declares a container and starts it.
 func start(t *testing.T) {

@@ -136,7 +136,7 @@ func (h *shim) supervise() error {
 		}
 		inARow++
 		h.status.Restarts++
-		h.status.Leader = 0
+		h.status.Leader, h.status.Failure = 0, end.reason.Error()
 		h.setState(container.Restarting, end.reason.Error())
 		if stop := h.sleep(supervise.Pause(inARow)); stop {
 			return nil

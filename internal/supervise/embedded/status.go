@@ -21,6 +21,7 @@ type status struct {
 	LeaderStart uint64          `json:"leaderStart"`
 	Restarts    int             `json:"restarts"`
 	Reason      string          `json:"reason,omitempty"`
+	Failure     string          `json:"failure,omitempty"` // after which it was restarted
 }
 
 func (s *Supervisor) statusFile(n container.Name) string {

@@ -307,7 +307,7 @@ func (s *Supervisor) observeEnded(n container.Name) (supervise.Observation, erro
 }
 
 func (st *status) observation() supervise.Observation {
-	return supervise.Observation{State: st.State, Since: st.Since, Leader: st.Leader, Started: st.LeaderStart, Restarts: st.Restarts, Reason: st.Reason}
+	return supervise.Observation{State: st.State, Since: st.Since, Leader: st.Leader, Started: st.LeaderStart, Restarts: st.Restarts, Reason: st.Reason, Failure: st.Failure}
 }
 
 // Kill tells the shim to kill the guest at once, whoever waits for it.

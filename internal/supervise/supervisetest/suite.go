@@ -224,7 +224,7 @@ func restart(t *testing.T, s Subject) {
 			return o.State == container.Running && o.Leader != before.Leader && o.Leader != 0
 		})
 		must(t, err)
-		if o.Restarts != i+1 {
+		if o.Restarts != i+1 || o.Failure == "" || o.Reason != "" {
 			t.Errorf("after failure %d: %+v", i+1, o)
 		}
 		before = o

@@ -179,14 +179,24 @@ func properties(l container.Limits) []dbus.Property {
 // Forget implements supervise.Keeper. Where systemd still holds the unit, as one
 // that others are ordered after, the next of this name is not up to date.
 func (s *Supervisor) Forget(n container.Name) error {
-	return os.RemoveAll(filepath.Dir(s.dropIn(n)))
+	_, err := removeControls(filepath.Join(controlDir, s.unit(n)+".d"))
+	return errors.Join(err, os.RemoveAll(filepath.Dir(s.dropIn(n))))
 }
 
 // Kept implements supervise.Keeper: units that are not at rest, and runtime
 // directories.
 func (s *Supervisor) Kept() ([]container.Name, error) {
+	found, err := s.alive(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return supervise.Kept(s.Paths, found)
+}
+
+// alive are the names of containers whose units are not at rest.
+func (s *Supervisor) alive(ctx context.Context) ([]string, error) {
 	var units []dbus.UnitStatus
-	err := s.ask(context.Background(), func(ctx context.Context, l *link) (err error) {
+	err := s.ask(ctx, func(ctx context.Context, l *link) (err error) {
 		units, err = l.units.ListUnitsByPatternsContext(ctx, []string{"active", "activating", "deactivating"}, []string{s.Paths.Instance() + "@*.service"})
 		return err
 	})
@@ -197,5 +207,5 @@ func (s *Supervisor) Kept() ([]container.Name, error) {
 	for _, u := range units {
 		found = append(found, unescape(strings.TrimSuffix(strings.TrimPrefix(u.Name, s.Paths.Instance()+"@"), ".service")))
 	}
-	return supervise.Kept(s.Paths, found)
+	return found, nil
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/berth-containers/berth/container"
 )
@@ -39,8 +41,9 @@ func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
 		return nil, errReadOnly("install", "true")
 	}
 	var done []string
-	for path, text := range s.files() {
-		changed, err := writeIfChanged(path, text)
+	files := s.files()
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		changed, err := writeIfChanged(path, files[path])
 		if err != nil {
 			return done, err
 		}
@@ -52,7 +55,12 @@ func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
 		return done, err
 	}
 	err := s.ask(ctx, func(ctx context.Context, l *link) error {
-		_, _, err := l.units.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true)
+		_, changes, err := l.units.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true)
+		for _, c := range changes {
+			if c.Type == "symlink" {
+				done = append(done, c.Filename)
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -69,15 +77,20 @@ func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 	if readOnly(installDir) {
 		return nil, errReadOnly("uninstall", "false")
 	}
+	var done []string
 	err := s.ask(ctx, func(ctx context.Context, l *link) error {
-		_, err := l.units.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false)
+		changes, err := l.units.DisableUnitFilesContext(ctx, []string{AutostartUnit}, false)
+		for _, c := range changes {
+			if c.Type == "unlink" {
+				done = append(done, c.Filename)
+			}
+		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("disable %s: %w", AutostartUnit, err)
 	}
-	var done []string
-	for unit := range Units(s.Program) {
+	for _, unit := range slices.Sorted(maps.Keys(Units(s.Program))) {
 		path := filepath.Join(installDir, unit)
 		err := os.Remove(path)
 		if err == nil {
@@ -86,7 +99,28 @@ func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 			return done, err
 		}
 	}
-	return done, s.reload(ctx)
+	return done, errors.Join(s.keepRunning(ctx), s.reload(ctx))
+}
+
+// keepRunning leaves, for this boot, the units of what runs: without its file a
+// guest would be stopped with systemd's defaults, which kill all its processes
+// at once.
+func (s *Supervisor) keepRunning(ctx context.Context) error {
+	alive, err := s.alive(ctx)
+	if err != nil {
+		return err
+	}
+	if len(alive) == 0 {
+		return nil
+	}
+	_, err = s.ensureTemplate()
+	for _, v := range s.services() {
+		if v.runs(s.Paths) {
+			_, unitErr := s.ensureUnit(v.unit, v.text)
+			err = errors.Join(err, unitErr)
+		}
+	}
+	return err
 }
 
 // Installed implements supervise.Installer: by berth install or by a package.

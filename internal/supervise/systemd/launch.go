@@ -27,7 +27,7 @@ func Launch(ctx context.Context, paths state.Paths, h cgroup.Hierarchies, n cont
 	signal.Reset()         // a stop ends this process, whatever it is at
 	rec, err := state.ReadRecord(paths.Container(n))
 	if err != nil {
-		return err
+		return container.Named(n, err)
 	}
 	if err := os.MkdirAll(paths.Run(n), 0o700); err != nil {
 		return err

@@ -28,6 +28,7 @@ func (s *Supervisor) observation(n container.Name, props map[string]any) supervi
 		o.State, o.Reason = container.Restarting, t.Reason
 		return o
 	}
+	o.Failure = t.Reason
 	o.Leader, o.Started = leaderOf(int(number(props, "MainPID")))
 	switch {
 	case o.State != container.Running:

@@ -62,7 +62,7 @@ func TestObservation(t *testing.T) {
 		"rebooting":     {unit("activating", "SubState", "auto-restart", "NRestarts", uint32(7)), tally{Ready: true}, nil, supervise.Observation{State: container.Starting, Since: since}},
 		"restarting": {unit("activating"), waiting, nil,
 			supervise.Observation{State: container.Restarting, Since: since, Restarts: 3, Reason: "it broke"}},
-		"ended just now": {unit("active"), waiting, nil, supervise.Observation{State: container.Stopping, Since: since, Restarts: 3}},
+		"ended just now": {unit("active"), waiting, nil, supervise.Observation{State: container.Stopping, Since: since, Restarts: 3, Failure: "it broke"}},
 		"stopping":       {unit("deactivating"), tally{}, nil, supervise.Observation{State: container.Stopping, Since: since}},
 		"of odd types":   {map[string]any{"ActiveState": 7, "JobType": 5, "MainPID": "y"}, tally{}, nil, supervise.Observation{State: container.Stopped}},
 	} {

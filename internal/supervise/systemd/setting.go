@@ -9,6 +9,7 @@ func (s *Supervisor) Carries(key string) (supervise.Carried, bool) {
 	c, ok := map[string]supervise.Carried{
 		"limits":          {By: "MemoryMax=, CPUQuota=, TasksMax=, IOWeight= of its unit", Since: 231},
 		"allowedDevices":  {By: "DeviceAllow= of its unit", Since: 208},
+		"credentials":     {By: "LoadCredential=, LoadCredentialEncrypted= of its unit", Since: 250},
 		"timeoutStartSec": {By: "TimeoutStartSec= of its unit", Since: 188},
 	}[key]
 	return c, ok

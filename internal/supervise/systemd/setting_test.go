@@ -15,9 +15,10 @@ func TestCarries(t *testing.T) {
 	rec := &state.Record{Name: "web", Spec: container.DefaultSpec()}
 	rec.Spec.Limits = container.Limits{MemoryMax: 1, CPUQuota: 1, TasksMax: 1, IOWeight: 1}
 	rec.Spec.AllowedDevices = []container.AllowedDevice{{Node: "/dev/null"}}
+	rec.Spec.Credentials = []container.Credential{{ID: "a", Path: "/a"}, {ID: "b", Path: "/b", Encrypted: true}}
 	rec.Spec.TimeoutStartSec = container.Duration(time.Second)
 	unit := DropInText(state.Paths{Root: "/"}, rec)
-	for _, key := range []string{"limits", "allowedDevices", "timeoutStartSec"} {
+	for _, key := range []string{"limits", "allowedDevices", "credentials", "timeoutStartSec"} {
 		c, ok := (&Supervisor{}).Carries(key)
 		if !ok || c.Since == 0 {
 			t.Errorf("%s: %+v, %v", key, c, ok)

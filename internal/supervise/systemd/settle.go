@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -39,6 +40,9 @@ func (e *ending) wanted() bool { return e.result == "success" || e.result == "pr
 // main process has ended. It decides whether systemd's restart of a guest that
 // failed is wanted, keeps the reason where it is not, and cleans up.
 func (s *Supervisor) Settle(ctx context.Context, n container.Name) error {
+	if _, err := os.Lstat(s.Paths.Container(n)); errors.Is(err, fs.ErrNotExist) { // berth run has said so
+		return errors.Join(s.stopSoon(ctx, n), s.gone(n))
+	}
 	props, err := s.properties(ctx, n)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 )
 
 // Supervisor implements supervise.Supervisor, Killer, Grouper, Recorder, Keeper,
-// Installer, Native and Locator.
+// Configurer, Installer, Inspector, Native and Locator.
 type Supervisor struct {
 	Paths   state.Paths
 	Program string // the berth that units run
@@ -53,7 +53,7 @@ func (s *Supervisor) Start(ctx context.Context, n container.Name) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.cleanUp(ctx, n), s.configure(ctx, rec)); err != nil {
+	if err := errors.Join(s.cleanUp(ctx, n), s.lift(ctx, n), s.configure(ctx, rec)); err != nil {
 		return err
 	}
 	var result chan string

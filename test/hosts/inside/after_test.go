@@ -65,6 +65,18 @@ func TestAfterLimits(t *testing.T) {
 	if m, s := property("MemoryMax"), statusOf(t, "db"); m != "268435456" || s.Leader != leader {
 		t.Errorf("after daemon-reload: MemoryMax is %s, %+v", m, s)
 	}
+	run(t, "berth", "stop", "db")
+	run(t, "berth", "set", "db", "limits.memoryMax=", "limits.cpuQuota=25%")
+	run(t, "systemctl", "start", "berth@db")
+	if m, q := property("MemoryMax"), property("CPUQuotaPerSecUSec"); m != "infinity" || q != "250ms" {
+		t.Errorf("after a change while it was stopped: MemoryMax is %s, CPUQuotaPerSecUSec %s", m, q)
+	}
+	run(t, "berth", "create", "never-started", "--image", tiny, "limits.tasksMax=77")
+	run(t, "systemctl", "start", `berth@never\x2dstarted`)
+	if n := run(t, "systemctl", "show", "--value", "--property=TasksMax", `berth@never\x2dstarted`); n != "77" {
+		t.Errorf("of one that berth has never started: TasksMax is %s", n)
+	}
+	run(t, "berth", "destroy", "never-started", "--yes")
 }
 
 // TestAfterCredentials: secrets come to the guest, encrypted ones too, and are

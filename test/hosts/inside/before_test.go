@@ -26,10 +26,28 @@ func TestBeforeInstall(t *testing.T) {
 		t.Errorf("uninstall left %q", left)
 	}
 	run(t, "berth", "install")
+	uninstalledMeanwhile(t)
 	if out := run(t, "systemctl", "is-enabled", "berth-autostart.service"); out != "enabled" {
 		t.Errorf("the unit that starts containers at boot is %s", out)
 	}
 	run(t, "systemd-analyze", "verify", "--man=no", "berth-autostart.service")
+}
+
+// uninstalledMeanwhile: a guest that runs is stopped in order by systemd, also
+// when berth's units are not installed any more.
+func uninstalledMeanwhile(t *testing.T) {
+	t.Helper()
+	run(t, "berth", "create", "u", "--image", tiny, "--start")
+	run(t, "berth", "uninstall")
+	if how := run(t, "systemctl", "show", "--value", "--property=KillMode", "berth@u"); how != "mixed" {
+		t.Errorf("without installed units its KillMode is %s", how)
+	}
+	run(t, "systemctl", "stop", "berth@u")
+	if s := statusOf(t, "u"); s.State != "stopped" {
+		t.Errorf("after systemctl stop: %+v", s)
+	}
+	run(t, "berth", "install")
+	clean(t)
 }
 
 // TestBeforeKilled kills each of the units that berth makes.
