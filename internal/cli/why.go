@@ -29,14 +29,6 @@ func (a *app) whyCmd() *cobra.Command {
 	})
 }
 
-// times is a number of times in words.
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
-}
-
 func (a *app) printDiagnosis(d container.Diagnosis) {
 	line := fmt.Sprintf("%s is %s", d.Name, d.State)
 	if d.State == container.Failed {
@@ -46,7 +38,7 @@ func (a *app) printDiagnosis(d container.Diagnosis) {
 		line += " since " + d.Since.Local().Format(time.DateTime)
 	}
 	if d.Restarts > 0 {
-		line += fmt.Sprintf(", restarted %s after failures", times(d.Restarts))
+		line += fmt.Sprintf("; restarts after failures: %d", d.Restarts)
 	}
 	fmt.Fprintln(a.Out, line)
 	for _, c := range d.Causes {

@@ -56,7 +56,7 @@ func memoryCauses(own []host.Incident, counted uint64, spec container.Spec) []co
 	var out []container.Cause
 	killed := ofKind(own, host.OutOfMemory)
 	if counted = max(counted, uint64(len(killed))); counted > 0 {
-		text := fmt.Sprintf("the kernel killed processes for want of memory, %s (limits.memoryMax is %s)", times(counted), memoryMax(spec))
+		text := fmt.Sprintf("the kernel killed processes for want of memory: %d (limits.memoryMax is %s)", counted, memoryMax(spec))
 		if len(killed) > 0 {
 			text += fmt.Sprintf("; the last was %s, at %s", plain.Text(last(killed).Program), clock(last(killed)))
 		}
@@ -66,14 +66,6 @@ func memoryCauses(own []host.Incident, counted uint64, spec container.Spec) []co
 		out = append(out, cause(container.CauseMemory, fmt.Sprintf("the host had no memory left, and the kernel killed %s, at %s", plain.Text(last(killed).Program), clock(last(killed)))))
 	}
 	return out
-}
-
-// times is a number of times in words.
-func times(n uint64) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
 }
 
 // deniedCauses has the last few of them.

@@ -50,7 +50,7 @@ func TestMemoryCauses(t *testing.T) {
 		t.Errorf("nothing was killed: %v", got)
 	}
 	got := memoryCauses([]host.Incident{kill}, 3, spec)
-	if len(got) != 1 || got[0].Kind != container.CauseMemory || !strings.Contains(got[0].Text, "want of memory, 3 times (limits.memoryMax is 128M); the last was tail, at") {
+	if len(got) != 1 || got[0].Kind != container.CauseMemory || !strings.Contains(got[0].Text, "want of memory: 3 (limits.memoryMax is 128M); the last was tail, at") {
 		t.Errorf("got %+v", got)
 	}
 	if got := memoryCauses([]host.Incident{whole}, 0, spec); len(got) != 1 || !strings.Contains(got[0].Text, "the host had no memory left, and the kernel killed java") {

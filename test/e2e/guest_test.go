@@ -74,7 +74,7 @@ func TestCrash(t *testing.T) {
 	if took := time.Since(begun); took < 1500*time.Millisecond {
 		t.Errorf("four restarts took %v: there are no pauses", took)
 	}
-	b.has(b.out("why", "k"), "restarted 4 times after failures", "cause of the last restart: ")
+	b.has(b.out("why", "k"), "restarts after failures: 4", "cause of the last restart: ")
 	b.has(b.out("status", "k"), "restarts    4")
 	b.run("restart", "k")
 	is(t, "restarts after one by its owner", b.status("k").Restarts, 0)

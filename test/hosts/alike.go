@@ -23,7 +23,7 @@ var alike = []string{
 	"TestGeneration/users_no,_ephemeral_true", "TestBuilt", "TestTenContainers", "TestGeneration/users_no,_ephemeral_false", "TestOldKernel",
 	"TestNamesKilled", "TestExec/Codes/unit", "TestGenerationRestart", "TestIngressACME", "TestPrivateUsers", "TestNixInGuestOwnUndone",
 	"TestInits/sysvinit", "TestAdopt", "TestOwnStore", "TestRoots", "TestNixDeclaration", "TestGenerationFromCache", "TestWorkshop", "TestNixPushSSH",
-	"TestGenerationPending", "TestExampleWasabi", "TestNetworkLive", "TestShimKilledInits", "TestNixosContainer", "TestSieveDoubts", "TestBook",
+	"TestGenerationPending", "TestGenerationSwitchDies", "TestExampleWasabi", "TestNetworkLive", "TestShimKilledInits", "TestNixosContainer", "TestSieveDoubts", "TestBook",
 	"TestSystemCached", "TestExec/Codes/direct", "TestBuiltOnce", "TestGenerationKept", "TestIngress", "TestBackup", "TestNixosContainerDeclarative",
 	"TestExampleBridge", "TestJournalForms", "TestNixosContainerCreate", "TestJournalHostile", "TestGuestManagers", "TestGenerationStopped",
 	"TestInits/busybox", "TestSystemChanges", "TestSystemFromCache", "TestExampleNixos", "TestSystem/users_pick,_ephemeral_true",
