@@ -12,6 +12,7 @@
 //	BERTH_TEST_EXAMPLES  the directory examples; that of this module by default
 //	BERTH_TEST_DIR    where the test's directory is made; default /var/tmp
 //	BERTH_TEST_CACHE  where the Debian image is kept; default /var/cache/berth-test
+//	BERTH_TEST_ONLY_CACHE  not empty: make what is kept there, and run no test
 //	BERTH_TEST_SEED   the seed of TestKill; random by default
 //	BERTH_TEST_KILLS  how many times TestKill kills; default 300
 package e2e

@@ -97,7 +97,7 @@ func (g *generational) knocker() (stop func() string) {
 	ended := make(chan result, 1)
 	go func() {
 		ended <- g.try("exec", "web", "--", "/bin/sh", "-c",
-			"until [ -e /tmp/enough ]; do busybox wget -qO- http://127.0.0.1:8081/ || echo refused; sleep 0.01; done; rm /tmp/enough")
+			"until [ -e /tmp/enough ]; do busybox wget -qO- http://127.0.0.1:8081/ || echo refused; sleep 0.02; done; rm /tmp/enough")
 	}()
 	return func() string {
 		g.in("web", "touch /tmp/enough")

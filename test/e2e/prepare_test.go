@@ -62,7 +62,8 @@ func cachedImages() []string {
 }
 
 // prepare builds what is tested, and the images that the tests share:
-// dir/debian.tar and dir/tiny, both imported into dir/store.
+// dir/debian.tar and dir/tiny, both imported into dir/store, unless only caches are
+// wanted.
 func prepare(dir string, signals <-chan os.Signal) (binary string, err error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -94,6 +95,9 @@ func prepare(dir string, signals <-chan os.Signal) (binary string, err error) {
 	}
 	if err := mininixos.Build(ctx, filepath.Dir(cachedImage())); err != nil {
 		return "", err
+	}
+	if onlyCaches() {
+		return binary, nil
 	}
 	if err := os.Symlink(cachedImage(), debianTar(dir)); err != nil {
 		return "", err

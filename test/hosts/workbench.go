@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/berth-containers/berth/test/hosts/nested"
@@ -51,30 +52,31 @@ func (b *workbench) Close() error { return os.RemoveAll(b.dir) }
 
 // build makes berth, the suites, the init of the tiny guest, and the packages
 // of two versions, of which the second is the newer one. A command needs no
-// packages.
+// packages. Linkers use one processor most of the time, so that all run at once.
 func (b *workbench) build(ctx context.Context) error {
-	berth := []string{"go", "build", "-o", b.program("berth"), "github.com/berth-containers/berth/cmd/berth"}
+	berth := []string{"go", "build", "-ldflags=-s -w", "-o", b.program("berth"), "github.com/berth-containers/berth/cmd/berth"}
 	if b.berth != "" {
 		berth = []string{"cp", "--", b.berth, b.program("berth")}
 	}
 	steps := [][]string{
 		berth,
-		{"go", "test", "-c", "-tags", "e2e", "-o", b.program("e2e"), "github.com/berth-containers/berth/test/e2e"},
-		{"go", "test", "-c", "-tags", "inside", "-o", b.program("inside"), "github.com/berth-containers/berth/test/hosts/inside"},
+		{"go", "test", "-c", "-ldflags=-s -w", "-tags", "e2e", "-o", b.program("e2e"), "github.com/berth-containers/berth/test/e2e"},
+		{"go", "test", "-c", "-ldflags=-s -w", "-tags", "inside", "-o", b.program("inside"), "github.com/berth-containers/berth/test/hosts/inside"},
 		{"cp", "-r", "examples/hello", b.program("hello")},
 		{"cp", "-r", "examples", b.program("examples")},
 		{"go", "build", "-o", b.program("tinyinit"), "github.com/berth-containers/berth/test/e2e/tinyinit"},
 	}
 	if len(b.command) == 0 && slices.ContainsFunc(b.hosts, func(name string) bool { return slices.Contains(b.suites(name), "packages") }) {
-		steps = append(steps, []string{"go", "test", "-c", "-tags", "packages", "-o", b.program("packages"), "github.com/berth-containers/berth/test/packages"},
+		steps = append(steps, []string{"go", "test", "-c", "-ldflags=-s -w", "-tags", "packages", "-o", b.program("packages"), "github.com/berth-containers/berth/test/packages"},
 			packagesOf("1.0.0", b.program("packages-built")), packagesOf("1.0.1", b.program("packages-built")))
 	}
-	for _, argv := range steps {
-		if err := command(ctx, nil, argv...); err != nil {
-			return err
-		}
+	errs := make([]error, len(steps))
+	var wg sync.WaitGroup
+	for i, argv := range steps {
+		wg.Go(func() { errs[i] = command(ctx, nil, argv...) })
 	}
-	return nil
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // packagesOf is the command that makes the packages of a version.
@@ -88,8 +90,8 @@ func (b *workbench) program(name string) string { return filepath.Join(b.dir, na
 // made, if they are not cached yet.
 func (b *workbench) cacheImages(ctx context.Context) error {
 	return command(ctx, []string{
-		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_EXAMPLES=" + b.program("examples"), "BERTH_TEST_CACHE=" + b.cache,
-	}, b.program("e2e"), "-test.run=^$")
+		"BERTH_TEST_BIN=" + b.program("berth"), "BERTH_TEST_TINYINIT=" + b.program("tinyinit"), "BERTH_TEST_EXAMPLES=" + b.program("examples"), "BERTH_TEST_CACHE=" + b.cache, "BERTH_TEST_ONLY_CACHE=1",
+	}, b.program("e2e"))
 }
 
 func command(ctx context.Context, env []string, argv ...string) error {
