@@ -73,6 +73,7 @@ func newMatrix(l *lan) *matrix {
 	m.machine("far", "m-far", far, hostFar)
 	m.machine("beside", "m-beside", beside, [2]string{})
 	l.host("ip link set m-beside master br9; ip addr add 10.8.0.1/24 dev br9; ip addr add fd08::1/64 dev br9 nodad; ip link set br9 up")
+	l.until("the bridge carries", func() bool { return strings.Contains(l.host("ip -6 route show table local"), "local fd08::1 ") })
 	kinds := []string{"bridge", "point"}
 	for i := range 8 {
 		g := &matrixGuest{kind: kinds[i%2], networkd: i&4 != 0, port: 8001 + i}
