@@ -13,6 +13,12 @@ type Ingress struct {
 	TLS  TLS    `json:"tls"`
 }
 
+// The ports at which the host answers HTTP and HTTPS for guests.
+const (
+	IngressHTTP  = 80
+	IngressHTTPS = 443
+)
+
 // TLS is where the certificate for an Ingress comes from.
 type TLS string
 

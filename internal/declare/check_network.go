@@ -197,7 +197,7 @@ func (c checker) forwards(s container.Spec) {
 // answer for names. Those of one address leave it the others.
 func (c checker) besideIngress(s container.Spec, all []forward) {
 	for _, f := range all {
-		for _, port := range []uint16{80, 443} {
+		for _, port := range []uint16{container.IngressHTTP, container.IngressHTTPS} {
 			if len(s.Ingress) > 0 && f.Protocol == "tcp" && f.HostAddress == "" && f.HostPort.Overlaps(container.Port(port)) {
 				c.problem(f.key, "choose another hostPort, or leave out ingress", "at tcp port %d the host answers for the names of ingress", port)
 			}

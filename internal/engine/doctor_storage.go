@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/cgroup"
 	"github.com/berth-containers/berth/internal/rootfs"
 	"github.com/berth-containers/berth/internal/state"
 )
@@ -71,7 +72,7 @@ func (e *Engine) checkMapping() []container.Finding {
 	for _, source := range e.boundSources() {
 		if err := rootfs.Mappable(source, true); err != nil && !errors.Is(err, os.ErrNotExist) {
 			remedy := "move it to a file system that can, such as ext4, XFS or btrfs"
-			if _, ok := deviceAt(source); ok {
+			if _, ok := cgroup.NodeAt(source); ok {
 				remedy = "have it in allowedDevices instead of bindMounts: the guest gets a node of its own then"
 			}
 			add(container.Warn, fmt.Sprintf("%s, which is bound into guests: %v; they see its owners as nobody", source, err), remedy)

@@ -48,9 +48,9 @@ func (e *Engine) ingressNotes(s container.Spec) ([]string, error) {
 func held(names []container.Ingress, list []survey.Listener) []string {
 	secure := slices.ContainsFunc(names, func(i container.Ingress) bool { return i.TLS != container.TLSOff })
 	var out []string
-	for _, port := range []uint16{80, 443} {
+	for _, port := range []uint16{container.IngressHTTP, container.IngressHTTPS} {
 		i := slices.IndexFunc(list, func(l survey.Listener) bool { return l.Protocol == "tcp" && l.Address.Port() == port })
-		if i >= 0 && (secure || port == 80) {
+		if i >= 0 && (secure || port == container.IngressHTTP) {
 			out = append(out, fmt.Sprintf("ingress: tcp port %d of the host is in use by %s: the host answers for the names once it is free", port,
 				cmp.Or(list[i].Holder(), "a process that cannot be seen from here")))
 		}

@@ -370,10 +370,9 @@ func (e *Engine) lookAtPorts(m *survey.Machine, f *network.Facts) (err error) {
 	return err
 }
 
-// listeners are the sockets of others on the host: names that have the ports of
-// ingress are no matter of these. The process for names may just
-// be closing one of its own, which nobody has then: whoever holds a port is there
-// twice.
+// listeners are the sockets of others than berth's own processes on the host. The
+// process for names may just be closing one of its own, which nobody has then:
+// whoever holds a port is there twice.
 func (e *Engine) listeners() ([]survey.Listener, error) {
 	before, err := e.listenersNow()
 	if err != nil {

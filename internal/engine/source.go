@@ -51,10 +51,14 @@ func checkSources(s container.Spec) error {
 			return fmt.Errorf("bindMounts.%s: %w", target, err)
 		}
 	}
-	if _, err := os.Stat(s.NetworkNamespace); s.NetworkNamespace != "" && errors.Is(err, fs.ErrNotExist) {
-		return &container.Error{Err: fmt.Errorf("networkNamespace: %s does not exist on the host", s.NetworkNamespace), Hint: "ip netns add NAME makes one in /run/netns"}
-	} else if s.NetworkNamespace != "" && err != nil {
-		return fmt.Errorf("networkNamespace: %w", err)
+	if s.NetworkNamespace != "" {
+		_, err := os.Stat(s.NetworkNamespace)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return &container.Error{Err: fmt.Errorf("networkNamespace: %s does not exist on the host", s.NetworkNamespace), Hint: "ip netns add NAME makes one in /run/netns"}
+		case err != nil:
+			return fmt.Errorf("networkNamespace: %w", err)
+		}
 	}
 	for _, c := range s.Credentials {
 		if err := readable(c.Path); err != nil {

@@ -6,12 +6,6 @@ import (
 	"github.com/berth-containers/berth/container"
 )
 
-// The ports at which the host answers HTTP and HTTPS for guests.
-const (
-	ingressHTTP  = 80
-	ingressHTTPS = 443
-)
-
 // sharedHost is a name that both l and o have; "" if they have none. A name of
 // its own and one with a star that stands for it too may be of two containers:
 // the name of its own comes first.
@@ -29,7 +23,8 @@ func (l Lease) sharedHost(o Lease) string {
 // answersBefore reports whether p takes what the host would answer for names
 // that have ingress.
 func (p Port) answersBefore(names []container.Ingress) bool {
-	return len(names) > 0 && p.Protocol == "tcp" && (p.First <= ingressHTTP && ingressHTTP <= p.Last || p.First <= ingressHTTPS && ingressHTTPS <= p.Last)
+	const plain, secure = container.IngressHTTP, container.IngressHTTPS
+	return len(names) > 0 && p.Protocol == "tcp" && (p.First <= plain && plain <= p.Last || p.First <= secure && secure <= p.Last)
 }
 
 // besideIngress is why two guests cannot both run for what the host answers for

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
@@ -17,7 +14,7 @@ import (
 func devices(s container.Spec) []cgroup.Device {
 	rules := cgroup.StandardDevices()
 	if s.EnableTun {
-		rules = append(rules, "c 10:200 rwm")
+		rules = append(rules, cgroup.Tun().Device("rwm"))
 	}
 	for _, d := range s.AllowedDevices {
 		modifier := d.Modifier
@@ -28,27 +25,11 @@ func devices(s container.Spec) []cgroup.Device {
 			rules = append(rules, classRules(class, "c", modifier)...)
 		} else if class, ok := strings.CutPrefix(d.Node, "block-"); ok {
 			rules = append(rules, classRules(class, "b", modifier)...)
-		} else if r, ok := nodeRule(d.Node, modifier); ok {
-			rules = append(rules, r)
+		} else if node, ok := cgroup.NodeAt(d.Node); ok {
+			rules = append(rules, node.Device(modifier))
 		}
 	}
 	return rules
-}
-
-func nodeRule(node, modifier string) (cgroup.Device, bool) {
-	info, err := os.Stat(node)
-	if err != nil || info.Mode()&os.ModeDevice == 0 {
-		return "", false
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return "", false
-	}
-	kind := "b"
-	if info.Mode()&os.ModeCharDevice != 0 {
-		kind = "c"
-	}
-	return cgroup.Device(fmt.Sprintf("%s %d:%d %s", kind, unix.Major(st.Rdev), unix.Minor(st.Rdev), modifier)), true
 }
 
 // classRules are for every device of a class in /proc/devices.
