@@ -129,14 +129,10 @@ func (s Systems) Diff(ctx context.Context, n container.Name, before, after conta
 		return container.PackageDiff{}, err
 	}
 	d := Diff(old, now)
-	by, ok := s.Source.(Sizer)
-	if !ok {
-		return d, nil
-	}
-	was, err := by.Size(ctx, old)
-	is, err2 := by.Size(ctx, now)
-	if err == nil && err2 == nil {
-		d.OldSize, d.NewSize = was, is
+	if by, ok := s.Source.(Sizer); ok {
+		if sizes, err := by.Sizes(ctx, old, now); err == nil {
+			d.OldSize, d.NewSize = sizes[0], sizes[1]
+		}
 	}
 	return d, nil
 }

@@ -11,8 +11,8 @@ import (
 
 // Sizer is a Source that knows how large store paths are.
 type Sizer interface {
-	// Size is that of all store paths of a closure, in bytes.
-	Size(ctx context.Context, c Closure) (int64, error)
+	// Sizes are those of all store paths of each closure, in bytes.
+	Sizes(ctx context.Context, closures ...Closure) ([]int64, error)
 }
 
 // Diff is what changes from one closure to another, by the names of store

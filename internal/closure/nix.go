@@ -97,22 +97,31 @@ func reason(said string, err error) error {
 
 func (x Nix) program() (string, error) { return nix.Program(cmp.Or(x.Program, "nix-store")) }
 
-// Size implements Sizer.
-func (x Nix) Size(ctx context.Context, c Closure) (total int64, err error) {
+// Sizes implements Sizer, and asks Nix once.
+func (x Nix) Sizes(ctx context.Context, closures ...Closure) ([]int64, error) {
 	args := []string{"--query", "--size"}
-	for _, p := range c.Paths {
-		args = append(args, string(p))
+	for _, c := range closures {
+		for _, p := range c.Paths {
+			args = append(args, string(p))
+		}
 	}
 	out, err := x.run(ctx, args...)
 	if err != nil {
-		return 0, fmt.Errorf("size of %s: %w", c.System, err)
+		return nil, fmt.Errorf("sizes of store paths: %w", err)
 	}
-	for line := range strings.Lines(out) {
-		n, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("size of %s: %w", c.System, err)
+	lines := strings.Fields(out)
+	if len(lines) != len(args)-2 {
+		return nil, fmt.Errorf("nix-store --query --size: %d answers about %d paths", len(lines), len(args)-2)
+	}
+	sizes := make([]int64, len(closures))
+	for i, c := range closures {
+		for range c.Paths {
+			n, err := strconv.ParseInt(lines[0], 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("size of %s: %w", c.System, err)
+			}
+			sizes[i], lines = sizes[i]+n, lines[1:]
 		}
-		total += n
 	}
-	return total, nil
+	return sizes, nil
 }

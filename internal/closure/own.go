@@ -61,17 +61,31 @@ func (o Own) Registration(ctx context.Context, c Closure) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Size implements Sizer.
-func (o Own) Size(ctx context.Context, c Closure) (total int64, err error) {
-	if !o.Store.Has(c.System) {
-		if other, ok := o.Other.(Sizer); ok {
-			return other.Size(ctx, c)
+// Sizes implements Sizer.
+func (o Own) Sizes(ctx context.Context, closures ...Closure) ([]int64, error) {
+	sizes := make([]int64, len(closures))
+	var others []Closure
+	var places []int
+	for i, c := range closures {
+		if !o.Store.Has(c.System) {
+			others, places = append(others, c), append(places, i)
+			continue
 		}
-		return 0, nil
+		infos, err := o.Store.Infos(c.System)
+		if err != nil {
+			return nil, err
+		}
+		for _, info := range infos {
+			sizes[i] += info.NarSize
+		}
 	}
-	infos, err := o.Store.Infos(c.System)
-	for _, i := range infos {
-		total += i.NarSize
+	other, ok := o.Other.(Sizer)
+	if !ok || len(others) == 0 {
+		return sizes, nil
 	}
-	return total, err
+	theirs, err := other.Sizes(ctx, others...)
+	for i, size := range theirs {
+		sizes[places[i]] = size
+	}
+	return sizes, err
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/test/mini-nixos"
 )
 
@@ -81,6 +83,20 @@ func closureOf(t testing.TB, s mininixos.Set, name string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// sizeOf is the size of what a system consists of, in bytes.
+func sizeOf(t testing.TB, s mininixos.Set, name string) (total int64) {
+	t.Helper()
+	for _, base := range closureOf(t, s, name) {
+		out, err := nixStore(t, s, "--query", "--size", "/nix/store/"+base)
+		must(t, err)
+		said := strings.Fields(out) // the size, which a warning may precede
+		n, err := strconv.ParseInt(said[len(said)-1], 10, 64)
+		must(t, err)
+		total += n
+	}
+	return total
 }
 
 // TestSystem takes guests of a NixOS system through their lives: with and
@@ -253,6 +269,12 @@ func TestSystemChanges(t *testing.T) {
 
 	link("two")
 	b.has(b.out("plan", "-f", "berth.yaml"), "web: update, effect switch", "system: nixos-system-mini-1 (", " -> nixos-system-mini-2 (")
+	var plan struct {
+		Steps []struct{ Packages container.PackageDiff }
+	}
+	b.json(&plan, "plan", "-f", "berth.yaml", "--json")
+	is(t, "size before", plan.Steps[0].Packages.OldSize, sizeOf(t, s, "one"))
+	is(t, "size after", plan.Steps[0].Packages.NewSize, sizeOf(t, s, "two"))
 	b.run("set", "web", "labels.a=b", "--adopt") // of everything else: the system stays
 	is(t, "system", b.in("web", "readlink /run/current-system"), s.Systems["one"])
 	b.run("apply", "--adopt", "--yes", "-f", "berth.yaml")
