@@ -18,7 +18,7 @@ import (
 // How often it is looked whether a guest is healthy after an update, and how
 // long it has to look so: a service that cannot work ends soon after its start.
 const (
-	healthPause  = 100 * time.Millisecond
+	healthPause  = 150 * time.Millisecond
 	healthSteady = 300 * time.Millisecond
 )
 
@@ -47,8 +47,10 @@ func (e *Engine) awaitHealth(window context.Context, t *state.Transition, ended 
 	ctx := context.WithoutCancel(window) // the last look is a whole one
 	var lastCheck time.Time
 	var checked error
-	for begun := time.Now(); ; {
-		final, trouble := e.unitTrouble(ctx, t)
+	for begun, up := time.Now(), false; ; {
+		last := time.Since(begun) >= healthSteady
+		final, trouble := e.unitTrouble(ctx, t, last || !up)
+		up = trouble == nil
 		if check := t.After.Spec.HealthCheck; trouble == nil && check != nil && t.Back == "" {
 			if time.Since(lastCheck) >= interval(check) {
 				checked, lastCheck = e.check(ctx, t.After.Name, *check), time.Now()
@@ -59,7 +61,7 @@ func (e *Engine) awaitHealth(window context.Context, t *state.Transition, ended 
 			return err
 		}
 		switch {
-		case trouble == nil && time.Since(begun) >= healthSteady:
+		case trouble == nil && last:
 			return nil
 		case final:
 			return trouble
@@ -75,9 +77,9 @@ func (e *Engine) awaitHealth(window context.Context, t *state.Transition, ended 
 	}
 }
 
-// unitTrouble is what is wrong with the guest's units, or nil; final where it
-// will not pass by itself.
-func (e *Engine) unitTrouble(ctx context.Context, t *state.Transition) (final bool, trouble error) {
+// unitTrouble is what is wrong with the guest's units, or with its whole system,
+// or nil; final where it will not pass by itself.
+func (e *Engine) unitTrouble(ctx context.Context, t *state.Transition, whole bool) (final bool, trouble error) {
 	n := t.After.Name
 	units, err := e.guestUnits(ctx, n)
 	if err != nil {
@@ -88,6 +90,9 @@ func (e *Engine) unitTrouble(ctx context.Context, t *state.Transition) (final bo
 	}
 	if again := newlyFailed(units.restarting, t.Failed); len(again) > 0 {
 		return false, fmt.Errorf("%s ended, and is started again", strings.Join(again, ", "))
+	}
+	if !whole {
+		return false, nil
 	}
 	word, _ := e.ask(ctx, n, "systemctl", "is-system-running")
 	switch state := plain.Text(strings.TrimSpace(string(word))); state {
