@@ -173,6 +173,11 @@ func (r Root) mountRoot(target string, layers *os.File) error {
 		if err := r.mountOverlay(target, layers); err != nil {
 			return err
 		}
+		if r.Users.Size != 0 && r.Store.Dir == "" {
+			if err := freeStore(target); err != nil {
+				return fmt.Errorf("store of the image: %w", err)
+			}
+		}
 		return anchor(target, r.rootOwner())
 	}
 	if err := r.mountBare(target, layers); err != nil {

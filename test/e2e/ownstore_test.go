@@ -14,15 +14,22 @@ import (
 
 // TestOwnStore runs an image as it is made for machinectl pull-tar: a NixOS
 // with a store, a database and a Nix of its own, whose /sbin/init leads to the
-// system that it boots. It rebuilds itself inside, as nixos-rebuild does it.
+// system that it boots. It rebuilds itself inside, as nixos-rebuild does it, as
+// a root of its own too.
 func TestOwnStore(t *testing.T) {
+	for _, users := range []string{"pick", "no"} {
+		t.Run("users "+users, func(t *testing.T) { ownStore(t, users) })
+	}
+}
+
+func ownStore(t *testing.T, users string) {
 	l := newLan(t)
 	s := l.systems()
 	shared := filepath.Join(l.work, "shared")
 	l.file("shared/from-host", "hello\n")
 	image := l.nixosImage(s)
 	declare := func(more string) {
-		l.declare(fmt.Sprintf("containers: { nixos: { image: 'tar:%s', privateUsers: no, bindMounts: { /srv/shared: { hostPath: %s, isReadOnly: false } }%s } }", image, shared, more))
+		l.declare(fmt.Sprintf("containers: { nixos: { image: 'tar:%s', privateUsers: %s, bindMounts: { /srv/shared: { hostPath: %s, isReadOnly: false } }%s } }", image, users, shared, more))
 	}
 	declare("")
 	l.ownImages().run("up")
