@@ -21,7 +21,7 @@ func TestStage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"units/berth@.service": "\nExecStart=/usr/bin/berth run %I\n", "units/berth-autostart.service": "\nExecStart=/usr/bin/berth start --autostart\n",
+		"units/berth@.service": "\nExecStart=/usr/bin/berth run %i\n", "units/berth-autostart.service": "\nExecStart=/usr/bin/berth start --autostart\n",
 		"units/berth-names.service":   "\nExecStart=/usr/bin/berth names\n",
 		"units/berth-ingress.service": "\nExecStart=/usr/bin/berth ingress serve\n",
 		"completions/berth":           "__start_berth", "completions/_berth": "#compdef berth", "completions/berth.fish": "complete -c berth", "man/berth-why.1.gz": "",

@@ -53,7 +53,7 @@ func install(t *testing.T) {
 	has(t, run(t, "berth", "version"), "berth 1.0.0 ")
 	for _, f := range []string{
 		"/usr/bin/berth", "/usr/bin/nixos-container", "/usr/lib/systemd/system/berth@.service", "/usr/lib/systemd/system/berth-autostart.service",
-		"/usr/share/bash-completion/completions/berth", "/usr/share/zsh/vendor-completions/_berth",
+		"/usr/lib/systemd/system/container@.service", "/usr/share/bash-completion/completions/berth", "/usr/share/zsh/vendor-completions/_berth",
 		"/usr/share/fish/vendor_completions.d/berth.fish", "/etc/berth/berth.yaml",
 	} {
 		if info, err := os.Stat(f); err != nil || info.Size() == 0 {
@@ -62,7 +62,7 @@ func install(t *testing.T) {
 	}
 	// The host leaves manuals out, as small images do: the package has them.
 	has(t, run(t, "dpkg-query", "--listfiles", "berth"), "/usr/share/man/man1/berth.1.gz\n", "/usr/share/man/man1/berth-why.1.gz\n", "/usr/share/doc/berth/copyright\n")
-	has(t, read(t, "/usr/lib/systemd/system/berth@.service"), "\nExecStart=/usr/bin/berth run %I\n")
+	has(t, read(t, "/usr/lib/systemd/system/berth@.service"), "\nExecStart=/usr/bin/berth run %i\n")
 	has(t, run(t, "systemctl", "is-enabled", "berth-autostart.service"), "enabled")
 	run(t, "systemd-analyze", "verify", "--man=no", "berth-autostart.service", "berth@x.service")
 	has(t, run(t, "berth", "install"), "nothing to do")

@@ -23,7 +23,7 @@ import (
 
 // The directories of systemd.unit(5) in which a template may be installed.
 func unitDirs() []string {
-	return []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+	return []string{installDir, runtimeDir, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 }
 
 // ownDir is where berth puts what it writes itself.
@@ -39,6 +39,11 @@ func (s *Supervisor) configure(ctx context.Context, rec *state.Record) error {
 	template, err := s.ensureTemplate()
 	if err != nil {
 		return err
+	}
+	if hasAlias(s.Paths, rec) {
+		if _, err := ensureAlias(unitDirs(), runtimeDir); err != nil { // which systemd sees by itself
+			return err
+		}
 	}
 	if _, err := os.Stat(s.dropIn(rec.Name)); errors.Is(err, fs.ErrNotExist) {
 		if err := s.Prepare(ctx); err != nil { // once for all, since systemd reads all units again for it
@@ -106,14 +111,14 @@ func (s *Supervisor) ensureTemplate() (changed bool, err error) {
 // ensureUnit writes a unit for this boot if nobody installed it.
 func (s *Supervisor) ensureUnit(name, text string) (changed bool, err error) {
 	for _, dir := range unitDirs() {
-		if dir == "/run/systemd/system" {
+		if dir == runtimeDir {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return false, nil
 		}
 	}
-	return writeIfChanged(filepath.Join("/run/systemd/system", name), text)
+	return writeIfChanged(filepath.Join(runtimeDir, name), text)
 }
 
 // writeIfChanged replaces a file by text, unless it is that already.
@@ -205,7 +210,7 @@ func (s *Supervisor) alive(ctx context.Context) ([]string, error) {
 	}
 	var found []string
 	for _, u := range units {
-		found = append(found, unescape(strings.TrimSuffix(strings.TrimPrefix(u.Name, s.Paths.Instance()+"@"), ".service")))
+		found = append(found, strings.TrimSuffix(strings.TrimPrefix(u.Name, s.Paths.Instance()+"@"), ".service"))
 	}
 	return found, nil
 }

@@ -13,8 +13,12 @@ import (
 	"github.com/berth-containers/berth/container"
 )
 
-// installDir is for what the machine's owner installs.
-const installDir = "/etc/systemd/system"
+// installDir is for what the machine's owner installs, runtimeDir for what is
+// gone with the boot.
+const (
+	installDir = "/etc/systemd/system"
+	runtimeDir = "/run/systemd/system"
+)
 
 // files are the units of the machine's own berth by their paths, but for those
 // that a package brought.
@@ -51,10 +55,17 @@ func (s *Supervisor) Install(ctx context.Context) ([]string, error) {
 			done = append(done, path)
 		}
 	}
+	linked, err := ensureAlias(unitDirs(), installDir)
+	if err != nil {
+		return done, err
+	}
+	if linked != "" {
+		done = append(done, linked)
+	}
 	if err := s.reload(ctx); err != nil {
 		return done, err
 	}
-	err := s.ask(ctx, func(ctx context.Context, l *link) error {
+	err = s.ask(ctx, func(ctx context.Context, l *link) error {
 		_, changes, err := l.units.EnableUnitFilesContext(ctx, []string{AutostartUnit}, false, true)
 		for _, c := range changes {
 			if c.Type == "symlink" {
@@ -99,7 +110,11 @@ func (s *Supervisor) Uninstall(ctx context.Context) ([]string, error) {
 			return done, err
 		}
 	}
-	return done, errors.Join(s.keepRunning(ctx), s.reload(ctx))
+	unlinked, err := removeAlias(installDir)
+	if unlinked != "" {
+		done = append(done, unlinked)
+	}
+	return done, errors.Join(err, s.keepRunning(ctx), s.reload(ctx))
 }
 
 // keepRunning leaves, for this boot, the units of what runs: without its file a

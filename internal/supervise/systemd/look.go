@@ -19,10 +19,6 @@ func unitPath(unit string) godbus.ObjectPath {
 	return godbus.ObjectPath("/org/freedesktop/systemd1/unit/" + dbus.PathBusEscape(unit))
 }
 
-// patternOf matches the name of a unit, and perhaps of others: whether systemd
-// takes a backslash for itself depends on its version.
-func patternOf(unit string) string { return strings.ReplaceAll(unit, `\`, "?") }
-
 // look gives the properties of a container's unit that tell what it is at, with
 // JobType in addition, as ListUnitsByPatterns has it. All that there are take
 // systemd and us milliseconds, as the kernel's counts of the control group are
@@ -65,7 +61,7 @@ func (l *link) some(ctx context.Context, unit string, names []string) (map[strin
 		kind, property, _ := strings.Cut(name, ".")
 		calls = append(calls, call(unitPath(unit), "org.freedesktop.DBus.Properties.Get", manager+"."+kind, property))
 	}
-	listing := call(managerPath, manager+".Manager.ListUnitsByPatterns", []string{}, []string{patternOf(unit)})
+	listing := call(managerPath, manager+".Manager.ListUnitsByPatterns", []string{}, []string{unit})
 	props := map[string]any{}
 	for i, name := range names {
 		var v godbus.Variant

@@ -16,8 +16,8 @@ import (
 
 // Other implements supervise.Others.
 func (s *Supervisor) Other(ctx context.Context, unit string) (o supervise.Observation, ok bool, err error) {
-	props, err := s.some(ctx, unit, "Unit.LoadState", "Unit.StateChangeTimestamp", "Service.MainPID")
-	if noSuchUnit(err) || err == nil && text(props, "LoadState") != "loaded" {
+	props, err := s.some(ctx, unit, "Unit.Id", "Unit.LoadState", "Unit.StateChangeTimestamp", "Service.MainPID")
+	if noSuchUnit(err) || err == nil && (text(props, "LoadState") != "loaded" || ownUnit(text(props, "Id"))) {
 		return o, false, nil
 	} else if err != nil {
 		return o, false, fmt.Errorf("ask systemd about %s: %w", unit, err)

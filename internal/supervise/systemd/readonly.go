@@ -74,5 +74,5 @@ func ownDirIn(root, install string) string {
 	if root == "/" && !readOnly(install) {
 		return install
 	}
-	return "/run/systemd/system"
+	return runtimeDir
 }

@@ -16,17 +16,12 @@ import (
 // Template is the name of the template unit for the containers of paths.
 func Template(paths state.Paths) string { return paths.Instance() + "@.service" }
 
-// Unit is the name of a container's unit.
+// Unit is the name of a container's unit: its name is the instance as it is,
+// since what it consists of need not be escaped there, as long as the template
+// has %i and not %I.
 func Unit(paths state.Paths, n container.Name) string {
-	return paths.Instance() + "@" + escape(string(n)) + ".service"
+	return paths.Instance() + "@" + string(n) + ".service"
 }
-
-// escape is what systemd-escape(1) does with a name, which has nothing to
-// escape but dashes.
-func escape(name string) string { return strings.ReplaceAll(name, "-", `\x2d`) }
-
-// unescape is the name in an instance's name.
-func unescape(instance string) string { return strings.ReplaceAll(instance, `\x2d`, "-") }
 
 // ownUnit reports whether a unit is of some berth.
 func ownUnit(unit string) bool {
@@ -39,7 +34,7 @@ func TemplateText(paths state.Paths, program string) string {
 	berth := command(paths, program)
 	reboot := strconv.Itoa(nspawn.RebootStatus)
 	return `[Unit]
-Description=Container %I
+Description=Container %i
 Documentation=man:berth(1)
 # Not after systemd-machined, which starts when it is asked: one that has to
 # start anew would wait for the end of a guest that waits to be deregistered.
@@ -54,11 +49,11 @@ StartLimitBurst=20
 # systemd-nspawn takes the place of berth, and passes the guest's READY=1 on.
 Type=notify
 NotifyAccess=main
-ExecStart=` + berth + ` run %I
+ExecStart=` + berth + ` run %i
 # For inits that systemd-nspawn has no signal for.
-ExecStop=-` + berth + ` halt %I
+ExecStop=-` + berth + ` halt %i
 # Decides whether a guest that failed is started again, and cleans up.
-ExecStopPost=-` + berth + ` settle %I
+ExecStopPost=-` + berth + ` settle %i
 Slice=machine.slice
 Delegate=yes
 TasksMax=16384
@@ -77,7 +72,7 @@ DeviceAllow=char-pts rw
 DeviceAllow=/dev/net/tun rwm
 # Of the console, of which the guest cannot pretend anything.
 StandardOutput=journal
-SyslogIdentifier=berth-%I
+SyslogIdentifier=berth-%i
 SyslogLevelPrefix=no
 `
 }
@@ -109,6 +104,9 @@ func DropInText(paths state.Paths, rec *state.Record) string {
 	}
 	b.WriteString("\n[Service]\n")
 	fmt.Fprintf(&b, "LogExtraFields=%s=%s\n", idField, rec.MachineID)
+	if hasAlias(paths, rec) { // journalctl(1) has no aliases: what root's programs say of a unit it has
+		fmt.Fprintf(&b, "LogExtraFields=OBJECT_SYSTEMD_UNIT=%s\n", alias(rec.Name))
+	}
 	fmt.Fprintf(&b, "TimeoutStartSec=%s\n", startLimit(rec.Spec.TimeoutStartSec))
 	for _, l := range limitLines(rec.Spec.Limits) {
 		b.WriteString(l + "\n")

@@ -72,8 +72,8 @@ func TestAfterLimits(t *testing.T) {
 		t.Errorf("after a change while it was stopped: MemoryMax is %s, CPUQuotaPerSecUSec %s", m, q)
 	}
 	run(t, "berth", "create", "never-started", "--image", tiny, "limits.tasksMax=77")
-	run(t, "systemctl", "start", `berth@never\x2dstarted`)
-	if n := run(t, "systemctl", "show", "--value", "--property=TasksMax", `berth@never\x2dstarted`); n != "77" {
+	run(t, "systemctl", "start", "berth@never-started")
+	if n := run(t, "systemctl", "show", "--value", "--property=TasksMax", "berth@never-started"); n != "77" {
 		t.Errorf("of one that berth has never started: TasksMax is %s", n)
 	}
 	run(t, "berth", "destroy", "never-started", "--yes")
