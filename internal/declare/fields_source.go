@@ -64,6 +64,9 @@ func image() codec[container.ImageRef] {
 		what: "an image such as debian:bookworm", pattern: `^(dir|tar|debian):[^:]`,
 		parse: func(r *reader, s string) (container.ImageRef, error) {
 			kind, arg, _ := strings.Cut(s, ":")
+			if isURL(s) || isURL(arg) {
+				return container.ImageRef{}, hinted{fmt.Errorf("%q is a URL, and images are files of the host", s), "download it (curl -LO URL), and write tar:FILE"}
+			}
 			if arg != "" && (kind == string(container.ImageDir) || kind == string(container.ImageTar)) {
 				abs, err := resolve(r, arg)
 				if err != nil {
@@ -75,6 +78,10 @@ func image() codec[container.ImageRef] {
 		},
 		format: container.ImageRef.String,
 	}.codec()
+}
+
+func isURL(s string) bool {
+	return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")
 }
 
 // flake is a flake reference with the attribute of a NixOS system.
