@@ -262,7 +262,7 @@ func TestSystemChanges(t *testing.T) {
 		must(t, os.Symlink(s.Systems[name], filepath.Join(b.work, "result")))
 	}
 	link("one")
-	b.declare("containers: { web: { system: ./result } }")
+	b.declare("containers: { web: { system: ./result, privateNetwork: true, networks: [none] } }") // others have its port on the host's
 	b.run("up")
 	is(t, "system", b.in("web", "readlink /run/current-system; echo kept >/var/lib/file"), s.Systems["one"])
 	is(t, "second up", b.run("up").err, "web: nothing to do\n")
@@ -281,7 +281,7 @@ func TestSystemChanges(t *testing.T) {
 	is(t, "system", b.in("web", "readlink /run/current-system; cat /var/lib/file /etc/motd"), s.Systems["two"]+"\nkept\ngeneration 2")
 	b.has(b.systemsOf("web"), filepath.Base(s.Systems["one"]), filepath.Base(s.Systems["two"]))
 
-	b.declare("containers: { web: { system: " + s.Systems["two"] + " } }")
+	b.declare("containers: { web: { system: " + s.Systems["two"] + ", privateNetwork: true, networks: [none] } }")
 	leader := b.status("web").Leader
 	b.run("up")
 	is(t, "leader after another way to the same system", b.status("web").Leader, leader)
