@@ -24,7 +24,7 @@
     machine.wait_for_unit("berth-apply.service")
     machine.wait_until_succeeds("curl -fs http://10.231.136.2 | grep 'from berth'")
     machine.succeed("curl -fs http://localhost:8080 | grep 'from berth'")
-    machine.fail("systemctl cat container@web.service")
+    machine.fail("test -e /etc/systemd/system/container@web.service")
     machine.succeed("systemctl is-active berth@web.service")
     machine.succeed("berth exec web -- test -e /srv/berth.yaml -o -e /srv/containers")
     machine.succeed("getent hosts web.containers | grep 10.231.136.2")
