@@ -21,6 +21,7 @@ find . -type l -lname '/*' | while read -r link; do ln -sfn "$out$(readlink "$li
 mkdir -p example lib/systemd/system
 mv lib/systemd/system example/units
 rm -rf lib/systemd/system-generators lib/systemd/user-generators example/units/*.wants
+for dir in lib/*/security; do ln -s "${dir#lib/}" lib/security; done
 ln -sf bash bin/sh
 [ ! -e bin/gawk ] || ln -sf gawk bin/awk
 

@@ -52,16 +52,15 @@ let
     "os-release" = "ID=nixos\nNAME=\"Miniature NixOS\"\nPRETTY_NAME=\"Miniature NixOS ${version}\"\nVERSION_ID=\"${version}\"\n";
     "profile" = "export PATH=/run/wrappers/bin:/run/current-system/sw/bin\n";
     "systemd/journald.conf" = "[Journal]\nStorage=persistent\n";
-    "pam.d/other" = "auth required pam_deny.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
+    "pam.d/other" = "auth required ${base}/lib/security/pam_deny.so\naccount required ${base}/lib/security/pam_permit.so\nsession required ${base}/lib/security/pam_permit.so\n";
   } // etc;
   etcTree = build "etc" {
     paths = attrNames files;
     sources = map (p: write "etc-${builtins.replaceStrings [ "/" ] [ "-" ] p}" "444" files.${p}) (attrNames files);
     inherit systemUnits;
   } ''
-    mkdir -p $out/etc/systemd $out/etc/dbus-1 $out/etc/tmpfiles.d; cd $out/etc
+    mkdir -p $out/etc/systemd $out/etc/tmpfiles.d; cd $out/etc
     ln -s $systemUnits systemd/system
-    ln -s $base/share/dbus-1/system.conf dbus-1/system.conf
     ln -s $base/lib/tmpfiles.d/* tmpfiles.d # not the directory: without a sandbox, files would go to the base
     set -- $sources
     for p in $paths; do mkdir -p $(dirname $p); ln -s $1 $p; shift; done

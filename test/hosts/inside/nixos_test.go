@@ -75,6 +75,9 @@ func asMachine(t *testing.T, n string) {
 	if b, err := os.ReadFile("/root/back"); string(b) != "there and back\n" {
 		t.Errorf("copied there and back: %q, %v", b, err)
 	}
+	run(t, "berth", "exec", n, "--", "systemctl", "start", "dbus") // as is done at boot elsewhere
+	has(t, run(t, "machinectl", "shell", n, "/run/current-system/sw/bin/id"), "uid=0(root)")
+	has(t, run(t, "systemd-run", "-M", n, "--wait", "--pipe", "--quiet", "/run/current-system/sw/bin/id"), "uid=0(root)")
 	for _, how := range []string{"reboot", "stop", "terminate"} {
 		before := statusOf(t, n)
 		run(t, "machinectl", how, n)
