@@ -200,17 +200,18 @@ func (l *lan) soon() (broken []string) {
 func (l *lan) gone() {
 	l.Helper()
 	run(l.T, "berth", "destroy", "--all", "--yes")
-	var now string
+	var now, units string
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if now = l.links(); now == l.bare || time.Now().After(end) {
+		now, units = l.links(), run(l.T, "systemctl", "list-units", "--all", "--plain", "--no-legend", "berth*")
+		if now == l.bare && units == "" || time.Now().After(end) {
 			break
 		}
 	}
 	if now != l.bare {
 		l.Errorf("it was\n%s\n--- and is\n%s", l.bare, now)
 	}
-	if failed := run(l.T, "systemctl", "list-units", "--all", "--plain", "--no-legend", "berth*"); failed != "" {
-		l.Errorf("units are left: %s", failed)
+	if units != "" {
+		l.Errorf("units are left: %s", units)
 	}
 }
 
