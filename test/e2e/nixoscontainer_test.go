@@ -495,3 +495,32 @@ func TestAdopt(t *testing.T) {
 		})
 	}
 }
+
+// TestNixosContainerUser: what anybody may know of containers needs no root.
+func TestNixosContainerUser(t *testing.T) {
+	d := newDropIn(t)
+	must(t, errors.Join(os.Chmod(os.Getenv(dirVariable), 0o711), os.Chmod(d.root, 0o711)))
+	user := *d
+	user.program = d.file("as-user", fmt.Sprintf("#!/bin/sh\nexec %s setpriv --reuid=65534 --regid=65534 --clear-groups %s \"$@\"\n", strings.Join(d.enter, " "), filepath.Join(d.work, "bin/nixos-container")))
+	must(t, os.Chmod(user.program, 0o755))
+	d.says(0, "", "create", "web", "--system-path", d.systems().Systems["one"])
+	d.says(0, "", "start", "web")
+	user.says(0, "web", "list")
+	user.says(0, "10.233.1.2", "show-ip", "web")
+	status := func(want string) {
+		t.Helper()
+		if underSystemd() { // which tells everybody
+			user.says(0, want, "status", "web")
+		} else {
+			d.has(user.says(1, "", "status", "web").err, "needs root")
+		}
+	}
+	status("up")
+	for _, verb := range []string{"start", "stop", "run", "show-host-key", "destroy"} {
+		d.has(user.says(1, "", verb, "web").err, "needs root")
+	}
+	d.has(user.says(1, "", "status", "other").err, "needs root") // berth may have it, without a file
+	d.says(0, "up", "status", "web")
+	d.says(0, "", "stop", "web")
+	status("down")
+}
