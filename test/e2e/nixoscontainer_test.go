@@ -156,6 +156,7 @@ func (d *dropIn) inside(system string) {
 	d.says(0, system, "run", "web", "--", "readlink", "/run/current-system")
 	d.says(7, "0 /root a b'$c /run/wrappers/bin:/run/current-system/sw/bin", "run", "web", "--", "sh", "-c", `echo $(id -u) $HOME "$1" $PATH; exit 7`, "x", "a b'$c")
 	d.says(127, "", "run", "web", "--", "no-such-program")
+	d.says(0, "TERM=dumb", "run", "web", "--", "sh", "-c", "env | grep ^TERM=")
 	d.says(0, "", "run", "web")
 	d.says(0, "10.233.1.2/32", "run", "web", "--", "sh", "-c", "ip -o -4 addr show eth0 | tr -s ' ' | cut -d' ' -f4")
 	d.says(0, "generation 1", "run", "web", "--", "busybox", "wget", "-qO-", "http://127.0.0.1:8080/")

@@ -14,7 +14,7 @@ import (
 // matters who runs a guest.
 const unitOfNixos = `[Service]
 Type=notify
-Environment=root=%[1]s/var/lib/nixos-containers/%%i
+Environment=root=%[1]s/var/lib/nixos-containers/%%i BERTH_ROOT=%[1]s
 EnvironmentFile=-%[1]s/etc/nixos-containers/%%i.conf
 ExecStartPre=-machinectl terminate %%i
 ExecStartPre=-ip link del dev ve-%%i
@@ -38,7 +38,7 @@ func TestNixosContainerUnits(t *testing.T) {
 		return // there are no units
 	}
 	d := newDropIn(t)
-	s := d.systems()
+	s := d.builds()
 	const unit = "/run/systemd/system/container@.service"
 	must(t, os.WriteFile(unit, fmt.Appendf(nil, unitOfNixos, d.root, d.program), 0o644))
 	t.Cleanup(func() {
@@ -87,6 +87,10 @@ func TestNixosContainerUnits(t *testing.T) {
 	d.says(0, "down", "status", name)
 	active("inactive")
 	d.says(0, "", "start", name)
+	d.writeFlake("first")
+	d.has(d.says(0, "", "update", name, "--flake", ".#web").err, "reloading container...\n")
+	d.says(0, "first", "run", name, "--", "cat", "/etc/from")
+	active("active")
 
 	r := d.run("adopt", name, "--yes") // while it runs
 	d.has(r.err, name+": adopted")
