@@ -52,6 +52,11 @@ var (
 	ErrOwned      = errors.New("owned by another declaration")
 )
 
+// NeedsRoot refuses what is for root alone.
+func NeedsRoot() error {
+	return &Error{Err: errors.New("this needs root"), Hint: "run it with sudo"}
+}
+
 // CodeOf is the exit code for err: 0 for nil, and the greatest of all where
 // several errors are joined.
 func CodeOf(err error) Code {

@@ -6,7 +6,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -141,7 +140,7 @@ func (a *app) rootDir() (string, error) {
 // open is the host that the command is about. It needs root.
 func (a *app) open() (*berth.Host, error) {
 	if os.Geteuid() != 0 {
-		return nil, &container.Error{Err: errors.New("this needs root"), Hint: "run it with sudo"}
+		return nil, container.NeedsRoot()
 	}
 	return a.look()
 }

@@ -72,6 +72,9 @@ func (x Nixos) find(n container.Name) (nixos.Place, error) {
 		if rec, ok := x.other(n); ok {
 			return nixos.Place{Name: n, Root: x.e.Paths.Changed(rec)}, nil
 		}
+		if x.hidden(n) {
+			return place, container.NeedsRoot()
+		}
 		err = &container.Error{Subject: string(n), Err: err, Code: container.CodeNotFound, Hint: "nixos-container list shows the containers that there are"}
 	}
 	return place, err
@@ -202,10 +205,13 @@ func (x Nixos) foreign(ctx context.Context, n container.Name) (unit string, o su
 	if _, err := x.e.record(n); !errors.Is(err, container.ErrNotFound) {
 		return "", o, false, nil
 	}
-	unit = "container@" + string(n) + ".service"
+	unit = hostUnit(n)
 	o, ok, err = others.Other(ctx, unit)
 	return unit, o, ok, err
 }
+
+// hostUnit is the unit that the module of NixOS has for a container.
+func hostUnit(n container.Name) string { return "container@" + string(n) + ".service" }
 
 // order has the host's unit do something, if the container has one.
 func (x Nixos) order(ctx context.Context, n container.Name, orders ...supervise.Order) (ordered bool, err error) {
@@ -219,25 +225,6 @@ func (x Nixos) order(ctx context.Context, n container.Name, orders ...supervise.
 		}
 	}
 	return true, nil
-}
-
-// State is what a container is doing.
-func (x Nixos) State(ctx context.Context, n container.Name) (container.State, error) {
-	if _, err := x.find(n); err != nil {
-		return container.Stopped, err
-	}
-	o, err := x.observe(ctx, n)
-	return o.State, err
-}
-
-func (x Nixos) observe(ctx context.Context, n container.Name) (supervise.Observation, error) {
-	if _, o, ok, err := x.foreign(ctx, n); ok || err != nil {
-		return o, err
-	}
-	if o, err := x.e.locate(n); err != nil || o.State.Alive() {
-		return o, err
-	}
-	return x.e.supervisor.Observe(n)
 }
 
 // Start starts a container as its file declares it now. One that has been

@@ -8,7 +8,12 @@
 }:
 let
   inherit (lib) mkOption types;
-  inherit (import ../lib) containers;
+  inherit (import ../lib)
+    after
+    containers
+    hasPrefix
+    unique
+    ;
 
   cfg = config.services.berth;
 
@@ -22,6 +27,37 @@ let
       r = containers.render c;
     in
     r // { keys = r.keys // lib.optionalAttrs (!c.ephemeral) { root = "${roots}/${name}"; }; };
+
+  # What the configuration says of the units of NixOS besides, such as limits and
+  # an order, is said of nothing now.
+  ofNixOS = hasPrefix "container@";
+  ofBerth = unit: "berth@${after "container@" unit}";
+  services = config.systemd.services;
+  named =
+    s:
+    unique (
+      lib.filter ofNixOS (
+        lib.concatMap (k: s.${k} or [ ]) [
+          "after"
+          "before"
+          "bindsTo"
+          "partOf"
+          "requires"
+          "requisite"
+          "wants"
+        ]
+      )
+    );
+  stale =
+    name:
+    if ofNixOS name then
+      [
+        "systemd.services.\"${name}\" has no effect: berth runs this container, with services.berth.containers.<name>.limits, and systemd.services.\"${ofBerth name}\" with overrideStrategy = \"asDropin\"."
+      ]
+    else
+      map (
+        unit: "systemd.services.${name}: ${unit} is not there any more; ${ofBerth unit} is."
+      ) (named services.${name});
 
   # NixOS warns of containers without their own implementation. What it says to
   # do then would have both run them.
@@ -59,6 +95,7 @@ in
   config = lib.mkIf cfg.takeOverContainers {
     services.berth.from.containers = lib.mapAttrs render config.containers;
     boot.enableContainers = lib.mkForce false;
+    warnings = lib.concatMap stale (lib.attrNames services);
 
     # Imperative containers are berth's too, by the commands that made them.
     environment.systemPackages = [

@@ -156,6 +156,7 @@ func (d *dropIn) inside(system string) {
 	d.says(0, system, "run", "web", "--", "readlink", "/run/current-system")
 	d.says(7, "0 /root a b'$c /run/wrappers/bin:/run/current-system/sw/bin", "run", "web", "--", "sh", "-c", `echo $(id -u) $HOME "$1" $PATH; exit 7`, "x", "a b'$c")
 	d.says(127, "", "run", "web", "--", "no-such-program")
+	d.says(0, "TERM=dumb", "run", "web", "--", "sh", "-c", "env | grep ^TERM=")
 	d.says(0, "", "run", "web")
 	d.says(0, "10.233.1.2/32", "run", "web", "--", "sh", "-c", "ip -o -4 addr show eth0 | tr -s ' ' | cut -d' ' -f4")
 	d.says(0, "generation 1", "run", "web", "--", "busybox", "wget", "-qO-", "http://127.0.0.1:8080/")
@@ -494,4 +495,33 @@ func TestAdopt(t *testing.T) {
 			is(t, "data after all", d.in("web", "cat /var/lib/data/file"), "kept\nmore")
 		})
 	}
+}
+
+// TestNixosContainerUser: what anybody may know of containers needs no root.
+func TestNixosContainerUser(t *testing.T) {
+	d := newDropIn(t)
+	must(t, errors.Join(os.Chmod(os.Getenv(dirVariable), 0o711), os.Chmod(d.root, 0o711)))
+	user := *d
+	user.program = d.file("as-user", fmt.Sprintf("#!/bin/sh\nexec %s setpriv --reuid=65534 --regid=65534 --clear-groups %s \"$@\"\n", strings.Join(d.enter, " "), filepath.Join(d.work, "bin/nixos-container")))
+	must(t, os.Chmod(user.program, 0o755))
+	d.says(0, "", "create", "web", "--system-path", d.systems().Systems["one"])
+	d.says(0, "", "start", "web")
+	user.says(0, "web", "list")
+	user.says(0, "10.233.1.2", "show-ip", "web")
+	status := func(want string) {
+		t.Helper()
+		if underSystemd() { // which tells everybody
+			user.says(0, want, "status", "web")
+		} else {
+			d.has(user.says(1, "", "status", "web").err, "needs root")
+		}
+	}
+	status("up")
+	for _, verb := range []string{"start", "stop", "run", "show-host-key", "destroy"} {
+		d.has(user.says(1, "", verb, "web").err, "needs root")
+	}
+	d.has(user.says(1, "", "status", "other").err, "needs root") // berth may have it, without a file
+	d.says(0, "up", "status", "web")
+	d.says(0, "", "stop", "web")
+	status("down")
 }

@@ -331,6 +331,7 @@ func TestHost(t *testing.T) {
 		Idle     []string
 		Before   []string
 		Kept     []string
+		Stale    []string
 		Destroy  string
 		Programs []string
 	}
@@ -345,6 +346,10 @@ func TestHost(t *testing.T) {
 	  idle = builtins.attrNames (host { }).systemd.services;
 	  before = builtins.attrNames (host { containers.c.path = "/a"; }).systemd.services;
 	  kept = (host { services.berth.takeOverContainers = false; containers.c.path = "/a"; boot.enableContainers = false; }).warnings;
+	  stale = (host { imports = [ (`+full+`) {
+	    systemd.services."container@web" = { serviceConfig.MemoryMax = "1G"; after = [ "container@db.service" ]; };
+	    systemd.services.backup = { after = [ "container@web.service" "network.target" ]; before = [ "container@web.service" ]; };
+	  } ]; }).warnings;
 	  programs = map (p: p.name or "berth") c.environment.systemPackages;
 	  destroy = (host { services.berth = { enable = true; removed = "destroy"; adopt = true; }; }).systemd.services.berth-apply.serviceConfig.ExecStart;
 	}`, &got)
@@ -358,6 +363,10 @@ func TestHost(t *testing.T) {
 	is("units of a host that declares nothing", got.Idle, []string{})
 	is("units of a host that leaves containers to NixOS", got.Before, []string{"container@c"})
 	is("warnings", got.Warnings, []string{"mine"})
+	is("warnings of what is said of units of NixOS", got.Stale, []string{
+		"systemd.services.backup: container@web.service is not there any more; berth@web.service is.",
+		`systemd.services."container@web" has no effect: berth runs this container, with services.berth.containers.<name>.limits, and systemd.services."berth@web" with overrideStrategy = "asDropin".`,
+	})
 	if len(got.Kept) != 1 {
 		t.Errorf("what NixOS warns of without berth: %q", got.Kept)
 	}

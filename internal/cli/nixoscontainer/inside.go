@@ -2,6 +2,7 @@ package nixoscontainer
 
 import (
 	"context"
+	"os"
 	"strings"
 
 	"github.com/berth-containers/berth"
@@ -35,6 +36,9 @@ func quoted(words []string) string {
 
 // inside runs a program in the guest and takes over its exit code.
 func (r *run) inside(ctx context.Context, c berth.Command) (err error) {
+	if term := os.Getenv("TERM"); term != "" && !c.Terminal { // su -l keeps it, alone of all that is there
+		c.Env = append(c.Env, "TERM="+term)
+	}
 	c.Stdin, c.Stdout, c.Stderr = r.In, r.Out, r.Err
 	r.code, err = r.host.Exec(context.WithoutCancel(ctx), r.name, c.Foreground()) // signals are the program's
 	return container.Named(r.name, err)

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -83,7 +85,7 @@ func (r *run) main(ctx context.Context, args []string) error {
 	if !known {
 		return &container.Error{Err: fmt.Errorf("unknown action %q", o.args[0]), Hint: "nixos-container --help shows the actions"}
 	}
-	if r.all, err = r.Open(o.args[0] != "list"); err != nil {
+	if r.all, err = r.Open(!slices.Contains(open(), o.args[0])); err != nil {
 		return err
 	}
 	r.host = r.all.Nixos()
@@ -120,11 +122,19 @@ func actions() map[string]func(*run, context.Context) error {
 	}
 }
 
-// list prints the name of each container.
+// open are the verbs that anybody may use, and that tell what anybody may know.
+func open() []string { return []string{"list", "status", "show-ip"} }
+
+// list prints the name of each container. Who may not read what berth keeps gets
+// those that have a file.
 func (r *run) list() error {
 	names, err := r.host.Names()
 	for _, n := range names {
 		fmt.Fprintf(r.Out, "%s\n", n)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		fmt.Fprintln(r.Err, "note: root sees containers without a file besides")
+		return nil
 	}
 	return err
 }

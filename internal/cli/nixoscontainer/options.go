@@ -72,27 +72,31 @@ func known() []option {
 // parse reads a command line as Getopt::Long does with gnu_getopt: options may
 // stand anywhere before "--", be shortened where that is clear, be in capitals
 // and have one dash; a value follows, or stands behind "=" where there are two
-// dashes.
+// dashes. Who asks for help is helped, whatever is wrong with the rest.
 func parse(args []string) (*options, error) {
 	o := &options{given: map[string]bool{}}
-	for len(args) > 0 {
+	var first error
+	for len(args) > 0 && !o.help {
 		word := args[0]
 		args = args[1:]
 		switch {
 		case word == "--":
 			o.args = append(o.args, args...)
-			return o, nil
+			return o, first
 		case word == "-" || !strings.HasPrefix(word, "-"):
 			o.args = append(o.args, word)
 			continue
 		}
 		taken, err := o.option(word, args)
-		if err != nil {
-			return nil, err
+		if first == nil {
+			first = err
 		}
 		args = args[taken:]
 	}
-	return o, nil
+	if o.help {
+		return &options{help: true}, nil
+	}
+	return o, first
 }
 
 // option reads one option, and returns how many of the words behind it are its

@@ -29,9 +29,11 @@ func TestParse(t *testing.T) {
 		"--signal TERM stop web":                   {args: []string{"stop", "web"}},
 		"--option a b c --impure --log-format raw": {nix: []string{"--option", "a", "b", "--impure", "--log-format", "raw"}, args: []string{"c"}},
 		"--override-input nixpkgs /n --update-input x --no-write-lock-file": {nix: []string{"--override-input", "nixpkgs", "/n", "--update-input", "x", "--no-write-lock-file"}},
-		"--config-f f": {configFile: "f"},
-		"--config f":   {config: "f"},
-		"--help":       {help: true},
+		"--config-f f":               {configFile: "f"},
+		"--config f":                 {config: "f"},
+		"--help":                     {help: true},
+		"start --no-such --help web": {help: true},
+		"--help --no-such":           {help: true},
 	} {
 		got, err := parse(strings.Fields(line))
 		if err != nil {
@@ -57,6 +59,7 @@ func TestParseErrors(t *testing.T) {
 		"--conf x":               `option "conf" may be any of config, config-file`,
 		"--no-impure":            `unknown option "no-impure"`,
 		"--=x":                   `unknown option ""`,
+		"--no-such -- --help":    `unknown option "no-such"`,
 	} {
 		if _, err := parse(strings.Fields(line)); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", line, err, want)

@@ -24,6 +24,10 @@ func hasAlias(paths state.Paths, rec *state.Record) bool {
 	return paths.Root == "/" && rec.System != ""
 }
 
+// isAlias reports whether what somebody calls unit is a unit of some berth, of
+// another name.
+func isAlias(unit, id string) bool { return unit != id && ownUnit(id) }
+
 // aliased is the unit that the alias leads to.
 func aliased() string { return Template(state.Paths{Root: "/"}) }
 
