@@ -156,7 +156,7 @@ func Ended(f *state.Failure) Observation {
 // not berth's, such as those of the NixOS module.
 type Others interface {
 	// Other looks at the unit of a guest; ok is false where there is none of this
-	// name.
+	// name, or it is another name of one of berth's.
 	Other(ctx context.Context, unit string) (o Observation, ok bool, err error)
 	// Order has it start, stop, reload or be killed, and returns when it has.
 	Order(ctx context.Context, unit string, what Order) error
