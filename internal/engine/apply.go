@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/image"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/supervise"
@@ -33,6 +34,7 @@ type Wish struct {
 	NoRollback bool
 
 	networks network.Networks // as they are to be
+	images   *image.Once
 }
 
 // Apply carries out a plan that Plan made for the same wish and that its owner
@@ -46,6 +48,7 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 	if _, err := e.Sweep(ctx); err != nil {
 		return err
 	}
+	w.images = e.Images.Once()
 	var errs []error
 	for _, s := range agreed.Steps {
 		if s.Action == container.ActionDestroy {
@@ -83,7 +86,7 @@ func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, agreed con
 		if err := e.mend(ctx, c.Name); err != nil {
 			return err
 		}
-		c, s, err := e.planOne(ctx, w, c)
+		c, s, err := e.planOne(ctx, w, c, e.aroundWith(w))
 		if err != nil {
 			return err
 		}
@@ -123,7 +126,7 @@ func (e *Engine) carryOut(ctx context.Context, w Wish, c plan.Wanted, s containe
 	case container.ActionNone:
 		return nil
 	case container.ActionCreate:
-		if err := e.create(ctx, c); err != nil {
+		if err := e.create(ctx, w, c); err != nil {
 			return err
 		}
 	case container.ActionUpdate:

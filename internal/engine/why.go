@@ -35,7 +35,7 @@ func (e *Engine) Why(ctx context.Context, n container.Name) (container.Diagnosis
 		add(cause(container.CauseUpdate, "the guest installs an update before anything else, and reboots then; timeoutStartSec does not count meanwhile"))
 	}
 	if !s.State.Alive() {
-		if err := e.obstacle(rec); err != nil {
+		if err := e.obstacle(rec, e.aroundNow()); err != nil {
 			add(cause(container.CauseStart, "it cannot start now: "+err.Error()))
 		}
 	}
