@@ -64,12 +64,13 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 	}
 	failed := map[container.Name]bool{}
 	for _, level := range e.levels(w) {
+		a := e.aroundWith(w)
 		results := Each(level, func(n container.Name) error {
 			c := w.wanted(n)
 			if i := slices.IndexFunc(c.Spec.DependsOn, func(d container.Name) bool { return failed[d] }); i >= 0 {
 				return fmt.Errorf("not touched, because %s, which it depends on, failed", c.Spec.DependsOn[i])
 			}
-			return e.applyOne(ctx, w, c, agreed)
+			return e.applyOne(ctx, w, c, a, agreed)
 		})
 		for i, err := range results {
 			failed[level[i]] = err != nil
@@ -79,14 +80,15 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 	return errors.Join(append(errs, e.forgetNetworks(ctx))...)
 }
 
-// applyOne makes one container as it is wanted.
-func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, agreed container.Plan) error {
+// applyOne makes one container as it is wanted. Others are what a says; before
+// a start they are looked at anew.
+func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, a around, agreed container.Plan) error {
 	started := false
 	err := e.locked(ctx, c.Name, func() error {
 		if err := e.mend(ctx, c.Name); err != nil {
 			return err
 		}
-		c, s, err := e.planOne(ctx, w, c, e.aroundWith(w))
+		c, s, err := e.planOne(ctx, w, c, a)
 		if err != nil {
 			return err
 		}

@@ -13,8 +13,9 @@ import (
 
 // around is what a container comes into: all containers and their networks, and
 // the machine. Each is read when it is first asked for, and is then the same for
-// all containers that a plan is about. Where somebody works on one, it is read
-// anew with that one's lock.
+// all containers that a plan is about, or a group of them that is worked on at a
+// time. It is for telling in advance what does not fit: what is chosen is chosen
+// from what is there then, and a start looks at all of it anew.
 type around struct {
 	records   func() ([]state.Record, error)    // of all containers
 	claims    func() (claims, error)            // of these on the network
