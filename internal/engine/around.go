@@ -35,7 +35,7 @@ type claims struct {
 
 // aroundNow is what is there.
 func (e *Engine) aroundNow() around {
-	return e.around(e.allRecords, func() (network.Networks, error) { return network.ReadNetworks(e.Paths) })
+	return e.around(e.allRecords, e.networks)
 }
 
 // aroundWith is what is there once a wish has come true.
