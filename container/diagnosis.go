@@ -31,6 +31,7 @@ const (
 	CauseNspawn  CauseKind = "nspawn"  // what systemd-nspawn itself complained of
 	CauseDenied  CauseKind = "denied"  // the kernel refused something
 	CauseUnits   CauseKind = "units"   // units of the guest failed
+	CauseHealth  CauseKind = "health"  // the health check of a running guest fails
 	CauseJobs    CauseKind = "jobs"    // units of the guest that are just starting
 	CauseLost    CauseKind = "lost"    // the host cannot do what is wanted
 	CausePending CauseKind = "pending" // a change that waits for the next start

@@ -88,7 +88,7 @@ func Keys() []Key {
 		{"systemCallFilter", "list of system calls and @groups", "[]", EffectRestart, true, "System calls that are allowed beyond nspawn's own list, or with ~ forbidden."},
 		{"enableTun", "boolean", "false", EffectRestart, true, "Whether the guest may make TUN and TAP interfaces: CAP_NET_ADMIN and /dev/net/tun."},
 		{"credentials", "list of id, path and encrypted", "[]", EffectRestart, true, "Files whose content the guest's services load as credentials."},
-		{"environment", "map of strings", "{}", EffectRestart, true, "Environment variables of the guest's init."},
+		{"environment", "map of strings", "{}", EffectRestart, true, "Environment variables of the guest's init; a service has those that its unit names in PassEnvironment=."},
 		{"extraFlags", "list of strings", "[]", EffectRestart, true, "Further arguments of systemd-nspawn."},
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-containers/berth/container"
 )
 
@@ -22,6 +24,14 @@ type MissingError struct{ Keys []string }
 
 func (e *MissingError) Error() string {
 	return strings.Join(e.Keys, ", ") + ", which this host's cgroups cannot hold"
+}
+
+// InUseError says that a guest has more than a limit in use, which cgroup v1 does
+// not set then.
+type InUseError struct{ Key string }
+
+func (e *InUseError) Error() string {
+	return e.Key + ", which is less than the guest has in use"
 }
 
 // setting is one limit as files: the first that exists is written.
@@ -36,13 +46,16 @@ type file struct{ name, value string }
 
 // SetLimits makes l the limits of the group, lifting those that l does not
 // have. Applying it twice changes nothing. What the host has no controller for
-// is left out and named in a *MissingError.
+// is left out and named in a *MissingError, and what the kernel does not set while
+// the group has more than that, in an *InUseError.
 func (g Group) SetLimits(l container.Limits) error {
 	var missing []string
 	var errs []error
 	for _, s := range settings(l) {
 		done, err := g.apply(s)
-		if err != nil {
+		if errors.Is(err, unix.EBUSY) {
+			errs = append(errs, &InUseError{"limits." + s.key})
+		} else if err != nil {
 			errs = append(errs, fmt.Errorf("limits.%s: %w", s.key, err))
 		}
 		if !done && s.set {

@@ -57,6 +57,14 @@ func member() {
 				err = f.Close()
 			}
 			fmt.Println(err)
+		case "hold": // 16 MiB
+			for range 16 {
+				kept = &block{next: kept}
+				for i := 0; i < len(kept.b); i += 4096 {
+					kept.b[i] = 1
+				}
+			}
+			fmt.Println("held")
 		case "take": // memory until it is killed
 			for {
 				kept = &block{next: kept}
@@ -321,6 +329,26 @@ func TestLimitsHold(t *testing.T) {
 	}
 	if u := g.Usage(); u.OOMKills != 1 {
 		t.Errorf("usage: %+v", u)
+	}
+}
+
+// TestLimitInUse: a limit below what is in use is refused by cgroup v1, which says
+// so; cgroup v2 makes room.
+func TestLimitInUse(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t)
+	p := join(t, g)
+	p.tell(t, "ping")
+	p.says(t, "pong")
+	p.tell(t, "hold")
+	p.says(t, "held")
+	h, ok := g.h.controller("memory")
+	if !ok {
+		return // nothing limits memory here, which TestLimits is about
+	}
+	err := g.SetLimits(container.Limits{MemoryMax: 1 << 20})
+	if _, used := errors.AsType[*InUseError](err); used == h.v2 || err != nil && h.v2 {
+		t.Errorf("v2 is %v: %v", h.v2, err)
 	}
 }
 

@@ -111,7 +111,11 @@ func (a *app) imagePruneCmd() *cobra.Command {
 				freed += i.Size
 				a.say("%s: removed", i.Digest.Short())
 			}
-			a.say("%d images removed, %s freed", len(gone), size(freed))
+			images := "images"
+			if len(gone) == 1 {
+				images = "image"
+			}
+			a.say("%d %s removed, %s freed", len(gone), images, size(freed))
 			return err
 		},
 	}

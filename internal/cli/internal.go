@@ -31,7 +31,7 @@ func (a *app) paths() (state.Paths, error) {
 // somebody's shell it would meddle with a guest that runs.
 func byHand() error {
 	return &container.Error{Err: errors.New("berth runs this command itself"), Code: container.CodeUsage,
-		Hint: "berth start NAME starts a container, berth exec NAME -- COMMAND runs a program in one"}
+		Hint: "berth create NAME --image REFERENCE --start makes a container, berth start NAME starts one that is there, berth exec NAME -- COMMAND runs a program in it"}
 }
 
 // inUnit reports whether systemd has started this process, in a unit.
@@ -41,11 +41,14 @@ func inUnit() bool { return os.Getppid() == 1 && os.Getenv("INVOCATION_ID") != "
 // whether it does.
 func (a *app) supervision(use string, ours func() bool, run func(context.Context, state.Paths, container.Name) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Hidden: true, Args: takes(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Use: use, Hidden: true,
+		Args: func(cmd *cobra.Command, args []string) error {
 			if !ours() {
 				return byHand()
 			}
+			return takes(1, 1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := container.ParseName(args[0])
 			if err != nil {
 				return err

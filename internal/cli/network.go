@@ -18,6 +18,7 @@ func (a *app) networkCmd() *cobra.Command {
 		Long: `A network is a bridge of the host with subnets of its own, which berth makes when the first container on it starts. There is
 the default one, for containers with privateNetwork that say no more; those below networks: in a declaration; and one for
 each zone that a container names.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(a.networkLsCmd(), a.networkShowCmd())
 	return c

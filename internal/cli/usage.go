@@ -47,8 +47,19 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &number):
 		err = errors.New(strings.Replace(err.Error(), number.Error(), "it is not a whole number", 1))
 	}
+	if rest := c.Flags().Args(); !c.HasParent() && len(rest) > 0 { // flags of a command that is none
+		return unknownCommand(c, rest)
+	}
 	hint := c.CommandPath() + " --help shows its flags"
+	unknown, isUnknown := errors.AsType[interface {
+		error
+		GetSpecifiedName() string
+	}](err)
 	switch {
+	case c.Hidden:
+		return byHand()
+	case isUnknown && flagElsewhere(c.Name(), unknown.GetSpecifiedName()) != "":
+		hint = flagElsewhere(c.Name(), unknown.GetSpecifiedName())
 	case strings.Contains(err.Error(), "invalid duration"), strings.Contains(err.Error(), "missing unit in duration"):
 		hint = "write for example 30s or 1m30s"
 	case !c.HasParent():
@@ -79,8 +90,8 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	}
 	err := fmt.Errorf("there is no command %q", args[0])
 	if !cmd.HasParent() {
-		if here := elsewhere()[args[0]]; here != "" {
-			return &container.Error{Err: err, Code: container.CodeUsage, Hint: "here it is berth " + here}
+		if hint := commandElsewhere(args[0]); hint != "" {
+			return &container.Error{Err: err, Code: container.CodeUsage, Hint: hint}
 		}
 	}
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
@@ -90,17 +101,4 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		return &container.Error{Err: err, Code: container.CodeUsage, Hint: cmd.CommandPath() + " --help shows its commands"}
 	}
 	return usageError(err)
-}
-
-// elsewhere are commands of Docker, Incus, machinectl and nixos-container that
-// have another name here.
-func elsewhere() map[string]string {
-	return map[string]string{
-		"compose": "up, with a berth.yaml", "config": "plan", "rm": "destroy NAME", "kill": "terminate NAME", "unpause": "resume NAME", "images": "image ls",
-		"rmi": "image rm IMAGE", "pull": "image import REFERENCE", "build": "image import REFERENCE", "inspect": "status NAME --json, and berth show NAME", "top": "exec NAME -- top", "stats": "status NAME",
-		"launch": "create NAME --image REFERENCE --start", "init": "create NAME --image REFERENCE", "delete": "destroy NAME", "info": "status NAME", "console": "login NAME",
-		"poweroff": "stop NAME", "reboot": "restart NAME", "remove": "destroy NAME", "import-tar": "create NAME --image tar:/PATH", "pull-tar": "create NAME --image tar:/PATH",
-		"copy-to": "cp FILE NAME:/PATH", "copy-from": "cp NAME:/PATH FILE", "enable": "set NAME autoStart=true", "disable": "set NAME autoStart=false", "bind": "set NAME bindMounts./PATH.hostPath=/PATH",
-		"root-login": "shell NAME", "show-ip": "status NAME",
-	}
 }

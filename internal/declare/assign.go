@@ -59,7 +59,11 @@ func parseAssignment(arg, origin string) (Assignment, error) {
 		a.Key, a.Op = key[:len(key)-1], OpRemove
 	}
 	if !ok || a.Key == "" {
-		return a, hinted{fmt.Errorf("%q does not have the form KEY=VALUE", short(arg)), "write for example limits.memoryMax=1G"}
+		hint := "write for example limits.memoryMax=1G"
+		if _, err := container.ParseImageRef(arg); err == nil {
+			hint = "write image=" + short(arg)
+		}
+		return a, hinted{fmt.Errorf("%q does not have the form KEY=VALUE", short(arg)), hint}
 	}
 	return a, nil
 }

@@ -9,7 +9,7 @@ import (
 // listOf is a list of what c reads. same gives what no two items may share;
 // nil allows repetition.
 func listOf[T any](what string, c codec[T], same func(T) string) codec[[]T] {
-	return codec[[]T]{
+	list := codec[[]T]{
 		schema: schema{Type: types("array"), Items: &c.schema},
 		read: func(r *reader, at path, v *value) ([]T, bool) {
 			if !r.expect(at, v, kindList, what) {
@@ -25,6 +25,12 @@ func listOf[T any](what string, c codec[T], same func(T) string) codec[[]T] {
 			return v
 		},
 	}
+	return withHint(list, func(v *value) string {
+		if c.schema.is("object") && (v.kind == kindText || v.kind == kindInteger) {
+			return "a list of maps is written [{ KEY: VALUE }], or on lines of its own"
+		}
+		return ""
+	})
 }
 
 func readItems[T any](r *reader, at path, items []*value, c codec[T], same func(T) string) ([]T, bool) {

@@ -15,17 +15,20 @@ func forwardPorts() codec[[]container.ForwardPort] {
 		key("containerPort", port(), func(f *forward) *uint16 { return &f.ContainerPort }),
 		key("hostAddress", plain("an address of the host", "", container.ParseListenAddress).codec(), func(f *forward) *string { return &f.HostAddress }),
 	)
-	one = withHint(one, func(v *value) string {
-		if v.kind == kindInteger {
-			return fmt.Sprintf("write { hostPort: %s }", short(v.text))
+	written := func(format string) func(*value) string {
+		return func(v *value) string {
+			if v.kind == kindInteger {
+				return fmt.Sprintf(format, "{ hostPort: "+short(v.text)+" }")
+			}
+			host, guest, ok := strings.Cut(v.text, ":")
+			if v.kind == kindText && ok && isInteger(host) && isInteger(guest) {
+				return fmt.Sprintf(format, fmt.Sprintf("{ hostPort: %s, containerPort: %s }", short(host), short(guest)))
+			}
+			return ""
 		}
-		host, guest, ok := strings.Cut(v.text, ":")
-		if v.kind == kindText && ok && isInteger(host) && isInteger(guest) {
-			return fmt.Sprintf("write { hostPort: %s, containerPort: %s }", short(host), short(guest))
-		}
-		return ""
-	})
-	return listOf("a list of port forwards", one, describeForward)
+	}
+	list := listOf("a list of port forwards", withHint(one, written("write %s")), describeForward)
+	return withHint(list, written("write [%s]"))
 }
 
 func port() codec[uint16] { return wholeNumber[uint16](1, 65535) }

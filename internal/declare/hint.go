@@ -41,13 +41,29 @@ func nearest(s string, known []string) string {
 	return best
 }
 
+// elsewhere is the one of known that stands for what Docker Compose calls s; ""
+// if there is none.
+func elsewhere(s string, known []string) string {
+	for _, here := range map[string][]string{
+		"services": {"containers"}, "ports": {"forwardPorts"}, "expose": {"forwardPorts"}, "volumes": {"bindMounts"}, "volume": {"bindMounts"}, "env": {"environment"},
+		"restart": {"autoStart"}, "mem_limit": {"limits"}, "memory": {"memoryMax", "limits"}, "cpus": {"cpuQuota", "limits"},
+		"pids": {"tasksMax", "limits"}, "pids_limit": {"limits"}, "mac_address": {"localMacAddress"}, "cap_add": {"additionalCapabilities"}, "cap_drop": {"dropCapabilities"},
+		"devices": {"allowedDevices"}, "secrets": {"credentials"}, "network_mode": {"privateNetwork"}, "build": {"image"},
+	}[s] {
+		if indexOf(known, here) >= 0 {
+			return here
+		}
+	}
+	return ""
+}
+
 // withHint gives the problems that c finds with a value another hint, where
 // hint has one for it.
 func withHint[T any](c codec[T], hint func(*value) string) codec[T] {
 	read := c.read
 	c.read = func(r *reader, at path, v *value) (T, bool) {
-		better := hint(v)
-		if better == "" || v.literal != nil {
+		better, isText := hint(v), v.literal != nil && !c.schema.is("array") && !c.schema.is("object")
+		if better == "" || isText {
 			return read(r, at, v)
 		}
 		advised := *r

@@ -1,6 +1,9 @@
 package declare
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // field is one key of an object of type S.
 type field[S any] struct {
@@ -96,7 +99,7 @@ type unknownName struct {
 }
 
 func (e unknownName) Error() string {
-	if near := nearest(e.name, e.known); near != "" {
+	if near := cmp.Or(nearest(e.name, e.known), elsewhere(e.name, e.known)); near != "" {
 		return fmt.Sprintf("%s; did you mean %q?", e.what, near)
 	}
 	return e.what
@@ -106,7 +109,7 @@ func (e unknownName) Error() string {
 // probably meant to be one of names.
 func misspelled(v *value, names []string, hasMeaning func(string) bool) bool {
 	for _, e := range v.entries {
-		if !hasMeaning(e.key) && nearest(e.key, names) != "" {
+		if !hasMeaning(e.key) && cmp.Or(nearest(e.key, names), elsewhere(e.key, names)) != "" {
 			return true
 		}
 	}

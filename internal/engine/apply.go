@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/berth-containers/berth/container"
+	"github.com/berth-containers/berth/internal/image"
 	"github.com/berth-containers/berth/internal/network"
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/supervise"
@@ -33,6 +34,7 @@ type Wish struct {
 	NoRollback bool
 
 	networks network.Networks // as they are to be
+	images   *image.Once
 }
 
 // Apply carries out a plan that Plan made for the same wish and that its owner
@@ -46,6 +48,7 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 	if _, err := e.Sweep(ctx); err != nil {
 		return err
 	}
+	w.images = e.Images.Once()
 	var errs []error
 	for _, s := range agreed.Steps {
 		if s.Action == container.ActionDestroy {
@@ -61,12 +64,13 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 	}
 	failed := map[container.Name]bool{}
 	for _, level := range e.levels(w) {
+		a := e.aroundWith(w)
 		results := Each(level, func(n container.Name) error {
 			c := w.wanted(n)
 			if i := slices.IndexFunc(c.Spec.DependsOn, func(d container.Name) bool { return failed[d] }); i >= 0 {
 				return fmt.Errorf("not touched, because %s, which it depends on, failed", c.Spec.DependsOn[i])
 			}
-			return e.applyOne(ctx, w, c, agreed)
+			return e.applyOne(ctx, w, c, a, agreed)
 		})
 		for i, err := range results {
 			failed[level[i]] = err != nil
@@ -76,14 +80,15 @@ func (e *Engine) Apply(ctx context.Context, w Wish, agreed container.Plan) error
 	return errors.Join(append(errs, e.forgetNetworks(ctx))...)
 }
 
-// applyOne makes one container as it is wanted.
-func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, agreed container.Plan) error {
+// applyOne makes one container as it is wanted. Others are what a says; before
+// a start they are looked at anew.
+func (e *Engine) applyOne(ctx context.Context, w Wish, c plan.Wanted, a around, agreed container.Plan) error {
 	started := false
 	err := e.locked(ctx, c.Name, func() error {
 		if err := e.mend(ctx, c.Name); err != nil {
 			return err
 		}
-		c, s, err := e.planOne(ctx, w, c)
+		c, s, err := e.planOne(ctx, w, c, a)
 		if err != nil {
 			return err
 		}
@@ -123,7 +128,7 @@ func (e *Engine) carryOut(ctx context.Context, w Wish, c plan.Wanted, s containe
 	case container.ActionNone:
 		return nil
 	case container.ActionCreate:
-		if err := e.create(ctx, c); err != nil {
+		if err := e.create(ctx, w, c); err != nil {
 			return err
 		}
 	case container.ActionUpdate:

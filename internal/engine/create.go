@@ -22,13 +22,13 @@ import (
 )
 
 // create makes a container that is not there. Its lock is held.
-func (e *Engine) create(ctx context.Context, c plan.Wanted) error {
+func (e *Engine) create(ctx context.Context, w Wish, c plan.Wanted) error {
 	if err := supported(c.Name, c.Spec); err != nil {
 		return err
 	}
 	rec := state.Record{Name: c.Name, Owner: c.Owner, System: c.System, Flake: c.Flake, Generation: 1, Spec: c.Spec, Root: cmp.Or(c.Root, c.Spec.Root)}
 	if c.System == "" {
-		img, err := e.Images.Get(ctx, c.Spec.Image)
+		img, err := w.images.Get(ctx, c.Spec.Image)
 		if err != nil {
 			return err
 		}
@@ -57,12 +57,16 @@ func (e *Engine) createFrom(ctx context.Context, rec state.Record) error {
 		if err := e.origin(&rec); err != nil { // pruned since
 			return err
 		}
-		base, err := e.allocateIDs(rec.Name)
+		records, err := e.allRecords()
+		if err != nil {
+			return err
+		}
+		base, err := e.allocateIDs(rec.Name, records)
 		if err != nil {
 			return err
 		}
 		rec.Created, rec.MachineID, rec.UIDBase = time.Now().UTC().Truncate(time.Second), machineID(rec.Root), base
-		if rec.Links, err = e.chooseLinks(rec); err != nil {
+		if rec.Links, err = e.chooseLinks(rec, records); err != nil {
 			return err
 		}
 		return e.place(rec)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
-	"github.com/berth-containers/berth/internal/network/survey"
 )
 
 // checkForwarding looks whether the kernel still does what guests' networks
@@ -90,12 +89,7 @@ func (e *Engine) checkPorts() []container.Finding {
 	}
 	var f network.Facts
 	if slices.ContainsFunc(leases, func(l network.Lease) bool { return len(l.Ports) > 0 }) {
-		m, err := survey.Open()
-		if err != nil {
-			return unknown(err)
-		}
-		defer m.Close()
-		if err := e.lookAtPorts(m, &f); err != nil {
+		if f, err = e.aroundNow().ports(); err != nil {
 			return unknown(err)
 		}
 	}

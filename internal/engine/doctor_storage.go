@@ -117,6 +117,7 @@ func (e *Engine) checkContainers() []container.Finding {
 		return finding("containers", container.Bad, err.Error(), "")
 	}
 	out := finding("containers", container.Good, fmt.Sprintf("%d", len(names)), "")
+	a := e.aroundNow()
 	for _, n := range names {
 		s, err := e.Status(n)
 		switch {
@@ -125,7 +126,7 @@ func (e *Engine) checkContainers() []container.Finding {
 			out = append(out, container.Finding{Check: "container " + string(n), Severity: container.Bad, Text: err.Error(),
 				Remedy: e.unreadable(n, err)})
 		case !s.State.Alive():
-			out = append(out, e.checkStart(n)...)
+			out = append(out, e.checkStart(n, a)...)
 		case s.State == container.Unsupervised:
 			out = append(out, container.Finding{Check: "container " + string(n), Severity: container.Warn, Text: "it runs, but its supervisor was killed",
 				Remedy: fmt.Sprintf("berth restart %s, or berth stop %s", n, n)})
@@ -150,12 +151,12 @@ func (e *Engine) unreadable(n container.Name, err error) string {
 }
 
 // checkStart says why a container that does not run could not start.
-func (e *Engine) checkStart(n container.Name) []container.Finding {
+func (e *Engine) checkStart(n container.Name, a around) []container.Finding {
 	rec, err := e.record(n)
 	if err != nil {
 		return nil // it has just been removed
 	}
-	err = e.obstacle(rec)
+	err = e.obstacle(rec, a)
 	if err == nil {
 		return nil
 	}

@@ -31,29 +31,25 @@ func TestRangesIn(t *testing.T) {
 func TestAllocateIDsKeepsApart(t *testing.T) {
 	t.Parallel()
 	e := &Engine{Paths: state.Paths{Root: t.TempDir()}}
-	if err := e.prepare(); err != nil {
-		t.Fatal(err)
-	}
 	var taken idRanges
+	var placed []state.Record
 	for _, n := range []container.Name{"a", "b", "c", "d"} {
-		base, err := e.allocateIDs(n)
+		base, err := e.allocateIDs(n, placed)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if taken.overlaps(base) || base < firstBase || base > lastBase || base%container.IDRange != 0 {
 			t.Errorf("%s has the range from %d, which is taken or wrong", n, base)
 		}
-		again, err := e.allocateIDs(n)
+		again, err := e.allocateIDs(n, placed)
 		if err != nil || again != base {
 			t.Errorf("%s has the range from %d, and %d when asked again (%v)", n, base, again, err)
 		}
-		if err := e.place(state.Record{Name: n, UIDBase: base, Spec: container.DefaultSpec()}); err != nil {
-			t.Fatal(err)
-		}
+		placed = append(placed, state.Record{Name: n, UIDBase: base})
 		taken = append(taken, [2]uint64{uint64(base), uint64(base) + container.IDRange - 1})
 	}
 	// What b would get is b's already: another container of its name gets another.
-	if base, err := e.allocateIDs("b"); err != nil || taken.overlaps(base) {
+	if base, err := e.allocateIDs("b", placed); err != nil || taken.overlaps(base) {
 		t.Errorf("the range from %d is given twice (%v)", base, err)
 	}
 }

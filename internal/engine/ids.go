@@ -11,6 +11,7 @@ import (
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/launch"
 	"github.com/berth-containers/berth/internal/plan"
+	"github.com/berth-containers/berth/internal/state"
 )
 
 // Ranges of user numbers lie where systemd expects those of containers; see
@@ -23,12 +24,10 @@ const (
 // allocateIDs picks a range of user numbers that nobody else has: no other
 // container, no user of the host, no subordinate range, no nspawn. The search
 // begins at a place that follows from the name, so that a container made
-// again on a quiet host has the same numbers.
-func (e *Engine) allocateIDs(n container.Name) (uint32, error) {
-	taken, err := e.takenIDs()
-	if err != nil {
-		return 0, err
-	}
+// again on a quiet host has the same numbers. records are those of all
+// containers.
+func (e *Engine) allocateIDs(n container.Name, records []state.Record) (uint32, error) {
+	taken := takenIDs(records)
 	hash := fnv.New32a()
 	hash.Write([]byte(e.Paths.Instance() + "/" + string(n))) // two roots have the same names
 	const slots = (lastBase-firstBase)/container.IDRange + 1
@@ -45,11 +44,11 @@ func (e *Engine) allocateIDs(n container.Name) (uint32, error) {
 
 // usersNotes tell which containers share user numbers with one whose spec chooses
 // them.
-func (e *Engine) usersNotes(w Wish, c plan.Wanted) ([]string, error) {
+func usersNotes(c plan.Wanted, a around) ([]string, error) {
 	if c.Spec.PrivateUsers.Mode != container.UsersBase {
 		return nil, nil
 	}
-	records, err := e.wishedRecords(w)
+	records, err := a.records()
 	var out []string
 	for _, r := range records {
 		base := launch.UIDBase(&r)
@@ -83,11 +82,7 @@ func (r idRanges) overlaps(base uint32) bool {
 	return false
 }
 
-func (e *Engine) takenIDs() (idRanges, error) {
-	records, err := e.allRecords()
-	if err != nil {
-		return nil, err
-	}
+func takenIDs(records []state.Record) idRanges {
 	var out idRanges
 	for _, r := range records {
 		out = append(out, rangeAt(r.UIDBase))
@@ -104,7 +99,7 @@ func (e *Engine) takenIDs() (idRanges, error) {
 			out = append(out, rangeAt(uint32(base)))
 		}
 	}
-	return out, nil
+	return out
 }
 
 // rangesIn reads a file of fields parted by colons: a number in the field

@@ -72,14 +72,15 @@ func (e *Engine) start(ctx context.Context, rec *state.Record) error {
 // ready checks, before anything happens, that what the container needs of the
 // host is there, and makes what it wants made.
 func (e *Engine) ready(rec *state.Record) error {
-	if err := e.obstacle(rec); err != nil {
+	if err := e.obstacle(rec, e.aroundNow()); err != nil {
 		return err
 	}
 	return makeSources(rec.Spec)
 }
 
-// obstacle is why the container could not start now; nil if it could.
-func (e *Engine) obstacle(rec *state.Record) error {
+// obstacle is why the container could not start with that around it; nil if it
+// could.
+func (e *Engine) obstacle(rec *state.Record, a around) error {
 	if err := supported(rec.Name, rec.Spec); err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (e *Engine) obstacle(rec *state.Record) error {
 	if err := e.origin(rec); err != nil {
 		return err
 	}
-	return errors.Join(checkSources(rec.Spec), e.nixObstacle(rec.Spec), e.networkObstacle(rec))
+	return errors.Join(checkSources(rec.Spec), e.nixObstacle(rec.Spec), e.networkObstacle(rec, a))
 }
 
 // AwaitReady waits until the guest of a container that was started is ready,

@@ -121,8 +121,9 @@ func (e *Engine) demanded(s container.Spec, all network.Networks) (made []networ
 }
 
 // chooseLinks chooses what rec's interfaces have, and makes the networks that
-// are made on demand. The lock for allocating is held.
-func (e *Engine) chooseLinks(rec state.Record) ([]state.Link, error) {
+// are made on demand. The lock for allocating is held, under which records were
+// read.
+func (e *Engine) chooseLinks(rec state.Record, records []state.Record) ([]state.Link, error) {
 	if !rec.Spec.PrivateNetwork {
 		return nil, nil
 	}
@@ -134,10 +135,6 @@ func (e *Engine) chooseLinks(rec state.Record) ([]state.Link, error) {
 	for _, n := range made {
 		err = errors.Join(err, network.WriteNetwork(e.Paths, n))
 	}
-	if err != nil {
-		return nil, err
-	}
-	records, err := e.allRecords()
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +160,14 @@ func (e *Engine) allRecords() ([]state.Record, error) {
 // writeChosen writes a record with all that has to be chosen for it.
 func (e *Engine) writeChosen(ctx context.Context, rec state.Record) error {
 	return e.allocating(ctx, func() (err error) {
-		if rec.Links, err = e.chooseLinks(rec); err != nil {
+		var records []state.Record
+		if rec.Spec.PrivateNetwork {
+			records, err = e.allRecords()
+		}
+		if err != nil {
+			return err
+		}
+		if rec.Links, err = e.chooseLinks(rec, records); err != nil {
 			return err
 		}
 		return state.WriteRecord(e.Paths.Container(rec.Name), rec)

@@ -17,7 +17,7 @@ func TestHeld(t *testing.T) {
 	const secure = "ingress: tcp port 443 of the host is in use by a process that cannot be seen from here: the host answers for the names once it is free"
 	list := []survey.Listener{{Protocol: "udp", Address: netip.MustParseAddrPort("[::]:80")}, {Protocol: "tcp", Address: netip.MustParseAddrPort("127.0.0.1:443")}}
 	for kind, want := range map[container.TLS][]string{container.TLSInternal: {secure}, container.TLSACME: {secure}, container.TLSOff: nil} {
-		if d := cmp.Diff(want, held([]container.Ingress{{Host: "a.example.com", TLS: kind}}, list)); d != "" {
+		if d := cmp.Diff(want, held([]container.Ingress{{Host: "a.example.com", TLS: kind}}, holders(list, 80, 443))); d != "" {
 			t.Errorf("%s: %s", kind, d)
 		}
 	}

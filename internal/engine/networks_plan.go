@@ -10,10 +10,10 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/network"
-	"github.com/berth-containers/berth/internal/network/firewall"
 	"github.com/berth-containers/berth/internal/network/ingress"
 	"github.com/berth-containers/berth/internal/network/names"
 	"github.com/berth-containers/berth/internal/network/survey"
@@ -129,18 +129,19 @@ func (e *Engine) applyNetworks(ctx context.Context, w Wish) (Wish, error) {
 
 // prunedNetworks are those whose owner wants them no longer.
 func (e *Engine) prunedNetworks(w Wish) ([]container.NetworkStep, error) {
+	records := sync.OnceValues(func() ([]state.Record, error) { return e.wishedRecords(w) })
 	var out []container.NetworkStep
 	for _, name := range slices.Sorted(maps.Keys(w.networks)) {
 		n := w.networks[name]
 		if n.Owner == "" || !slices.Contains(w.Prune, n.Owner) || slices.ContainsFunc(w.Networks, func(o WantedNetwork) bool { return o.Name == name }) {
 			continue
 		}
-		users, err := e.usersOf(w, name)
+		all, err := records()
 		if err != nil {
 			return nil, err
 		}
 		s := container.NetworkStep{Name: name, Action: container.ActionDestroy, Why: "no longer declared"}
-		if len(users) > 0 {
+		if users := usersOf(w, all, name); len(users) > 0 {
 			s.Action, s.Why = container.ActionUpdate, "no longer declared, but kept for "+strings.Join(users, ", ")
 		}
 		out = append(out, s)
@@ -148,16 +149,16 @@ func (e *Engine) prunedNetworks(w Wish) ([]container.NetworkStep, error) {
 	return out, nil
 }
 
-// usersOf are the containers on a network, after the wish has come true.
-func (e *Engine) usersOf(w Wish, network string) ([]string, error) {
-	records, err := e.wishedRecords(w)
+// usersOf are the containers of records on a network, after the wish has come
+// true.
+func usersOf(w Wish, records []state.Record, network string) []string {
 	var out []string
 	for _, r := range records {
-		if slices.Contains(r.Spec.BerthNetworks(), network) && !slices.Contains(w.Prune, r.Owner) || w.has(r.Name) && slices.Contains(r.Spec.BerthNetworks(), network) {
+		if slices.Contains(r.Spec.BerthNetworks(), network) && (w.has(r.Name) || !slices.Contains(w.Prune, r.Owner)) {
 			out = append(out, string(r.Name))
 		}
 	}
-	return out, err
+	return out
 }
 
 func (w Wish) has(n container.Name) bool {
@@ -189,18 +190,20 @@ func (e *Engine) forgetNetworks(ctx context.Context) error {
 		if err = errors.Join(err, network.SweepNetworks(e.Paths)); err != nil {
 			return err
 		}
-		for name, n := range all {
-			if n.Owner != "" || name == container.DefaultNetwork {
+		maps.DeleteFunc(all, func(name string, n network.Network) bool { return n.Owner != "" || name == container.DefaultNetwork })
+		if len(all) == 0 {
+			return nil
+		}
+		records, err := e.allRecords()
+		if err != nil {
+			return err
+		}
+		for name := range all {
+			if len(usersOf(Wish{}, records, name)) > 0 {
 				continue
 			}
-			users, err := e.usersOf(Wish{}, name)
-			if err != nil {
+			if err := network.RemoveNetwork(e.Paths, name); err != nil {
 				return err
-			}
-			if len(users) == 0 {
-				if err := network.RemoveNetwork(e.Paths, name); err != nil {
-					return err
-				}
 			}
 		}
 		return nil
@@ -241,71 +244,57 @@ func (e *Engine) stale(n container.Name, networks network.Networks) ([]container
 
 // networkFits makes sure that what a step brings about does not run into what
 // is there.
-func (e *Engine) networkFits(w Wish, c plan.Wanted, o *plan.Observed, s container.Step) error {
+func (e *Engine) networkFits(c plan.Wanted, o *plan.Observed, s container.Step, a around) error {
 	if !c.Spec.PrivateNetwork {
 		return nil
 	}
-	records, err := e.wishedRecords(w)
+	records, err := a.records()
 	if err != nil {
 		return err
 	}
-	starts := s.Start || s.Restart || o != nil && o.State.Alive()
-	return e.collisions(c.Name, records, w.networks, starts)
+	i := slices.IndexFunc(records, func(r state.Record) bool { return r.Name == c.Name })
+	return e.collisions(records[i], a, s.Start || s.Restart || o != nil && o.State.Alive())
 }
 
-// collisions are what the container n among records runs into: what the others
-// have, running or not, and where it is about to come true the machine.
-func (e *Engine) collisions(n container.Name, records []state.Record, networks network.Networks, starts bool) error {
-	networks = maps.Clone(networks)
-	for _, r := range records { // a zone of one is there for others
-		if _, err := e.demanded(r.Spec, networks); err != nil {
-			return err
-		}
-	}
-	leases, err := network.ReadLeases(e.Paths)
+// collisions are what the container of rec runs into: what the others have,
+// running or not, and where it is about to come true the machine.
+func (e *Engine) collisions(rec state.Record, a around, starts bool) error {
+	c, err := a.claims()
 	if err != nil {
 		return err
 	}
-	var lease network.Lease
-	var others []network.Lease
-	for _, r := range records {
-		used := network.Used{}
-		if r.Name == n {
-			used = network.UsedBy(records, leases, n)
-		}
-		l, err := e.leaseAs(r, networks, used)
-		switch {
-		case r.Name == n && err != nil:
-			return err
-		case r.Name == n:
-			lease = l
-		case err == nil: // what is wrong with another is told with that
-			others = append(others, l)
-		}
-	}
-	if err := network.Between(lease, others); err != nil || !starts {
+	networks := maps.Clone(c.networks)
+	if _, err := e.demanded(rec.Spec, networks); err != nil {
 		return err
 	}
-	return e.canHave(lease, networks)
+	lease, err := e.leaseAs(rec, networks, network.UsedBy(c.records, c.running, rec.Name))
+	if err != nil {
+		return err
+	}
+	if err := network.Between(lease, c.leases); err != nil || !starts {
+		return err
+	}
+	return e.canHave(lease, networks, a)
 }
 
-// canHave is why the machine cannot give a lease; nil if it can. A guest of it
-// that is just starting is given its network meanwhile: what it has then does
-// not count either.
-func (e *Engine) canHave(l network.Lease, networks network.Networks) error {
+// canHave is why the machine cannot give a lease; nil if it can. What it seems to
+// lack is looked at anew. A guest of the lease that is just starting is given its
+// network meanwhile: what it has then does not count either.
+func (e *Engine) canHave(l network.Lease, networks network.Networks, a around) error {
 	have, err := network.ReadLease(e.Paths, l.Name)
-	for {
+	for first := true; ; first = false {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		trouble := e.onMachine(l, have, networks)
+		trouble := e.onMachine(l, have, networks, a)
 		if trouble == nil {
 			return nil
 		}
 		had := have
-		if have, err = network.ReadLease(e.Paths, l.Name); reflect.DeepEqual(have, had) {
+		if have, err = network.ReadLease(e.Paths, l.Name); !first && reflect.DeepEqual(have, had) {
 			return trouble
 		}
+		a = e.aroundNow()
 	}
 }
 
@@ -324,23 +313,22 @@ func (e *Engine) leaseAs(r state.Record, networks network.Networks, used network
 // onMachine are what a lease runs into on the machine. What berth names listens
 // on gives way to a port of the host, and so does the guest itself, which has to
 // end before it gets another network.
-func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) error {
+func (e *Engine) onMachine(l, have network.Lease, networks network.Networks, a around) error {
 	m, err := survey.Open()
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	f := network.Facts{Interface: m.Interface}
-	if f.Addresses, err = m.Addresses(); err != nil {
-		return err
-	}
-	if f.Ranges, err = m.Ranges(); err != nil {
-		return err
-	}
+	facts := a.ground
 	if len(l.Ports) > 0 {
-		if err := e.lookAtPorts(m, &f); err != nil {
-			return err
-		}
+		facts = a.ports
+	}
+	f, err := facts()
+	if err != nil {
+		return err
+	}
+	f.Interface = m.Interface
+	if len(l.Ports) > 0 {
 		obs, err := e.supervisor.Observe(l.Name)
 		if err != nil {
 			return err
@@ -356,18 +344,6 @@ func (e *Engine) onMachine(l, have network.Lease, networks network.Networks) err
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// lookAtPorts finds who has ports of the host, and on which addresses.
-func (e *Engine) lookAtPorts(m *survey.Machine, f *network.Facts) (err error) {
-	if f.Addresses, err = m.Addresses(); err != nil {
-		return err
-	}
-	if f.Listeners, err = e.listeners(); err != nil {
-		return err
-	}
-	f.Published, err = firewall.AllPublished(e.Paths.Instance())
-	return err
 }
 
 // listeners are the sockets of others than berth's own processes on the host. The
@@ -394,22 +370,9 @@ func (e *Engine) listenersNow() ([]survey.Listener, error) {
 }
 
 // networkObstacle is why a container cannot have its network now.
-func (e *Engine) networkObstacle(rec *state.Record) error {
+func (e *Engine) networkObstacle(rec *state.Record, a around) error {
 	if !rec.Spec.PrivateNetwork {
 		return nil
 	}
-	all, err := network.ReadNetworks(e.Paths)
-	if err != nil {
-		return err
-	}
-	records, err := e.allRecords()
-	if err != nil {
-		return err
-	}
-	if i := slices.IndexFunc(records, func(r state.Record) bool { return r.Name == rec.Name }); i >= 0 {
-		records[i] = *rec
-	} else {
-		records = append(records, *rec)
-	}
-	return e.collisions(rec.Name, records, all, true)
+	return e.collisions(*rec, a, true)
 }

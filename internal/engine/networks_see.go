@@ -14,8 +14,8 @@ import (
 )
 
 // leaseOf is what a container has of the network while it is attached, and
-// what it would have otherwise. running tells which.
-func (e *Engine) leaseOf(rec *state.Record) (l network.Lease, running bool, err error) {
+// what it would have on networks otherwise. running tells which.
+func (e *Engine) leaseOf(rec *state.Record, networks func() (network.Networks, error)) (l network.Lease, running bool, err error) {
 	l, err = network.ReadLease(e.Paths, rec.Name)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return l, err == nil, err
@@ -23,7 +23,7 @@ func (e *Engine) leaseOf(rec *state.Record) (l network.Lease, running bool, err 
 	if !rec.Spec.PrivateNetwork {
 		return network.Lease{Name: rec.Name}, false, nil
 	}
-	all, err := network.ReadNetworks(e.Paths)
+	all, err := networks()
 	if err != nil {
 		return l, false, err
 	}
@@ -38,8 +38,8 @@ func (e *Engine) leaseOf(rec *state.Record) (l network.Lease, running bool, err 
 }
 
 // addNetwork tells of a container's network in its status.
-func (e *Engine) addNetwork(s *container.Status, rec *state.Record) error {
-	l, _, err := e.leaseOf(rec)
+func (e *Engine) addNetwork(s *container.Status, rec *state.Record, networks func() (network.Networks, error)) error {
+	l, _, err := e.leaseOf(rec, networks)
 	s.NetworkNamespace = rec.Spec.NetworkNamespace
 	s.HostNetwork = !rec.Spec.PrivateNetwork && rec.Spec.NetworkNamespace == "" && len(l.Links) == 0
 	for _, k := range l.Links {
@@ -83,7 +83,7 @@ func (e *Engine) Ports(n container.Name) ([]container.PortStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, running, err := e.leaseOf(rec)
+	l, running, err := e.leaseOf(rec, e.networks)
 	if err != nil {
 		return nil, err
 	}
@@ -104,13 +104,16 @@ func (e *Engine) Ports(n container.Name) ([]container.PortStatus, error) {
 	return out, err
 }
 
+// networks are those that have been chosen.
+func (e *Engine) networks() (network.Networks, error) { return network.ReadNetworks(e.Paths) }
+
 // Networks are all networks of berth, by name.
 func (e *Engine) Networks() ([]container.NetworkStatus, error) {
 	all, err := network.ReadNetworks(e.Paths)
 	if err != nil {
 		return nil, err
 	}
-	members, err := e.members()
+	members, err := e.members(all)
 	if err != nil {
 		return nil, err
 	}
@@ -127,12 +130,12 @@ func (e *Engine) Networks() ([]container.NetworkStatus, error) {
 	return out, nil
 }
 
-// members are the containers on each network.
-func (e *Engine) members() (map[string][]container.NetworkMember, error) {
+// members are the containers on each of all networks.
+func (e *Engine) members(all network.Networks) (map[string][]container.NetworkMember, error) {
 	records, err := e.allRecords()
 	out := map[string][]container.NetworkMember{}
 	for _, r := range records {
-		l, running, err := e.leaseOf(&r)
+		l, running, err := e.leaseOf(&r, func() (network.Networks, error) { return all, nil })
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.Name, err)
 		}

@@ -28,16 +28,20 @@ func (e *Engine) Plan(ctx context.Context, w Wish) (container.Plan, error) {
 	if w, err = e.pull(ctx, w); err != nil {
 		return p, err
 	}
+	w.images = e.Images.Once()
+	a := e.aroundWith(w)
 	var errs []error
 	for _, n := range slices.Concat(e.levels(w)...) {
 		if err := e.mendIdle(ctx, n, idlePatience); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		c, s, err := e.planOne(ctx, w, w.wanted(n))
+		c, s, err := e.planOne(ctx, w, w.wanted(n), a)
+		if err == nil {
+			s.Notes, err = e.stepNotes(w, c, s, a)
+		}
 		if err == nil {
 			s.Packages, err = e.packages(ctx, c, s)
-			s.Notes = append(s.Notes, e.failedBefore(c, s)...)
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -66,8 +70,8 @@ func (e *Engine) levels(w Wish) [][]container.Name {
 }
 
 // planOne is the step for one container as things are now, and what is wanted
-// with what its references stand for now.
-func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wanted, container.Step, error) {
+// with what its references stand for now. a is what it comes into.
+func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted, a around) (plan.Wanted, container.Step, error) {
 	if err := supported(c.Name, c.Spec); err != nil {
 		return c, container.Step{}, err
 	}
@@ -91,19 +95,29 @@ func (e *Engine) planOne(ctx context.Context, w Wish, c plan.Wanted) (plan.Wante
 	s := plan.Step(c, o)
 	s.System, s.Flake = c.System, c.Flake
 	if s.Action != container.ActionNone {
-		if s.Effect != container.EffectLive { // the guest goes on as it is
-			s.Notes = networkNotes(c.Spec)
-		}
-		listen, listenErr := listenNotes(c.Spec, w.networks)
-		names, namesErr := e.ingressNotes(c.Spec)
-		users, usersErr := e.usersNotes(w, c)
-		s.Notes = slices.Concat(s.Notes, users, listen, names, systemNotes(c.Spec), sourceNotes(c.Spec, s))
-		err = container.Named(c.Name, errors.Join(listenErr, namesErr, usersErr, e.networkFits(w, c, o, s), e.nixFits(ctx, c, s)))
-	}
-	if o != nil {
-		s.Notes = append(s.Notes, e.selfSwitched(c.Name)...)
+		err = container.Named(c.Name, errors.Join(e.networkFits(c, o, s, a), e.nixFits(ctx, c, s)))
 	}
 	return c, s, err
+}
+
+// stepNotes are what an owner should know of a step beforehand.
+func (e *Engine) stepNotes(w Wish, c plan.Wanted, s container.Step, a around) ([]string, error) {
+	var out []string
+	var err error
+	if s.Action != container.ActionNone {
+		if s.Effect != container.EffectLive { // the guest goes on as it is
+			out = networkNotes(c.Spec)
+		}
+		listen, listenErr := listenNotes(c.Spec, w.networks, a)
+		names, namesErr := ingressNotes(c.Spec, a)
+		users, usersErr := usersNotes(c, a)
+		out = slices.Concat(out, users, listen, names, systemNotes(c.Spec), sourceNotes(c.Spec, s))
+		err = container.Named(c.Name, errors.Join(listenErr, namesErr, usersErr))
+	}
+	if s.Action != container.ActionCreate {
+		out = append(out, e.selfSwitched(c.Name)...)
+	}
+	return append(out, e.failedBefore(c, s)...), err
 }
 
 // packages are what changes with a step from one system to another; nil where
@@ -146,8 +160,8 @@ func (e *Engine) failedBefore(c plan.Wanted, s container.Step) []string {
 
 // currentDigest is what an image reference stands for now, without reading it
 // again: empty where its source has changed.
-func (e *Engine) currentDigest(ctx context.Context, ref container.ImageRef, o *plan.Observed) (container.Digest, error) {
-	img, current, err := e.Images.Lookup(ctx, ref)
+func (e *Engine) currentDigest(ctx context.Context, w Wish, ref container.ImageRef, o *plan.Observed) (container.Digest, error) {
+	img, current, err := w.images.Lookup(ctx, ref)
 	switch {
 	case err != nil:
 		return "", err

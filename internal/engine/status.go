@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/launch"
@@ -32,8 +33,9 @@ func (e *Engine) List(names []container.Name) ([]container.Status, error) {
 	for i := range places {
 		places[i] = i
 	}
+	v := e.view()
 	errs := Each(places, func(i int) (err error) {
-		all[i], err = e.look(names[i])
+		all[i], err = e.look(names[i], v)
 		return err
 	})
 	var failed []error
@@ -53,10 +55,21 @@ func (e *Engine) List(names []container.Name) ([]container.Status, error) {
 // Status looks at one container.
 func (e *Engine) Status(n container.Name) (container.Status, error) {
 	e.tryMend(context.Background(), n)
-	return e.look(n)
+	return e.look(n, e.view())
 }
 
-func (e *Engine) look(n container.Name) (container.Status, error) {
+// view is what the status of each container is told from, and is the same for
+// all: it is read when it is first asked for.
+type view struct {
+	networks func() (network.Networks, error)
+	ingress  func() (ingress.Statuses, error)
+}
+
+func (e *Engine) view() view {
+	return view{sync.OnceValues(e.networks), sync.OnceValues(func() (ingress.Statuses, error) { return ingress.ReadStatus(e.Paths) })}
+}
+
+func (e *Engine) look(n container.Name, v view) (container.Status, error) {
 	rec, err := e.Record(n)
 	if err != nil {
 		return container.Status{}, err
@@ -66,7 +79,7 @@ func (e *Engine) look(n container.Name) (container.Status, error) {
 		return container.Status{}, fmt.Errorf("%s: %w", n, err)
 	}
 	s := statusOf(rec, obs)
-	if err := e.addNetwork(&s, rec); err != nil {
+	if err := e.addNetwork(&s, rec, v.networks); err != nil {
 		return s, fmt.Errorf("%s: %w", n, err)
 	}
 	if !obs.State.Alive() {
@@ -75,7 +88,7 @@ func (e *Engine) look(n container.Name) (container.Status, error) {
 	l, err := e.launched(n)
 	if l != nil {
 		s.Lost, s.Digest, s.System, s.Generation, s.UIDBase = l.AllLost(), l.Digest, l.System, l.Generation, launch.UIDBase(&l.Record)
-		s.Ingress, s.OwnSystem = e.ingress(n), e.ownSystem(l, obs)
+		s.Ingress, s.OwnSystem = e.ingress(n, v), e.ownSystem(l, obs)
 		s.Pending = plan.Pending(plan.Observed{Spec: rec.Spec, Digest: rec.Digest, System: rec.System, Running: &l.Spec, RunningDigest: l.Digest, RunningSystem: l.System})
 	}
 	return s, err
@@ -90,12 +103,12 @@ func statusOf(rec *state.Record, obs supervise.Observation) container.Status {
 }
 
 // ingress is how the names of a running container fare.
-func (e *Engine) ingress(n container.Name) []container.IngressStatus {
+func (e *Engine) ingress(n container.Name, v view) []container.IngressStatus {
 	lease, err := network.ReadLease(e.Paths, n)
 	if err != nil || len(lease.Ingress) == 0 {
 		return nil
 	}
-	all, err := ingress.ReadStatus(e.Paths)
+	all, err := v.ingress()
 	if own := all[n]; len(own) > 0 {
 		return own
 	}

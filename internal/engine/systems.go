@@ -28,7 +28,7 @@ func (e *Engine) current(ctx context.Context, w Wish, c *plan.Wanted, o *plan.Ob
 	case w.KeepImages && c.Spec.Image == o.Spec.Image:
 		c.Digest = o.Digest
 	default:
-		c.Digest, err = e.currentDigest(ctx, c.Spec.Image, o)
+		c.Digest, err = e.currentDigest(ctx, w, c.Spec.Image, o)
 	}
 	return err
 }

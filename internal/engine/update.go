@@ -21,7 +21,7 @@ func (e *Engine) update(ctx context.Context, w Wish, c plan.Wanted, s container.
 	}
 	next := *rec
 	next.Owner, next.Spec = c.Owner, c.Spec
-	if err := e.updateOrigin(ctx, &next, c, rec.Spec, s); err != nil {
+	if err := e.updateOrigin(ctx, w, &next, c, rec.Spec, s); err != nil {
 		return err
 	}
 	if next.Spec.Root != rec.Spec.Root {
@@ -65,7 +65,7 @@ func (e *Engine) update(ctx context.Context, w Wish, c plan.Wanted, s container.
 
 // updateOrigin fetches what the guest of next boots, where that is another one
 // than before.
-func (e *Engine) updateOrigin(ctx context.Context, next *state.Record, c plan.Wanted, before container.Spec, s container.Step) error {
+func (e *Engine) updateOrigin(ctx context.Context, w Wish, next *state.Record, c plan.Wanted, before container.Spec, s container.Step) error {
 	switch {
 	case c.System != "" && c.System == next.System:
 		next.Flake = c.Flake
@@ -79,7 +79,7 @@ func (e *Engine) updateOrigin(ctx context.Context, next *state.Record, c plan.Wa
 		next.System, next.Flake, next.Digest = "", "", c.Digest
 		return e.origin(next)
 	case !next.Spec.Image.IsZero() && (s.Effect == container.EffectRecreate || before.Image != next.Spec.Image):
-		img, err := e.Images.Get(ctx, next.Spec.Image)
+		img, err := w.images.Get(ctx, next.Spec.Image)
 		if err != nil {
 			return err
 		}

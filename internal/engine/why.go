@@ -35,7 +35,7 @@ func (e *Engine) Why(ctx context.Context, n container.Name) (container.Diagnosis
 		add(cause(container.CauseUpdate, "the guest installs an update before anything else, and reboots then; timeoutStartSec does not count meanwhile"))
 	}
 	if !s.State.Alive() {
-		if err := e.obstacle(rec); err != nil {
+		if err := e.obstacle(rec, e.aroundNow()); err != nil {
 			add(cause(container.CauseStart, "it cannot start now: "+err.Error()))
 		}
 	}
@@ -59,6 +59,9 @@ func (e *Engine) Why(ctx context.Context, n container.Name) (container.Diagnosis
 	}
 	if s.State == container.Starting {
 		add(e.startingUnits(ctx, n)...)
+	}
+	if h, err := e.Health(ctx, n); err == nil && h != nil && !h.OK {
+		add(cause(container.CauseHealth, plain.Text(h.Trouble)))
 	}
 	add(e.unfinishedUnits(ctx, s)...)
 	if s.State != container.Running && s.State != container.Paused {
@@ -87,7 +90,7 @@ func cause(k container.CauseKind, text string, lines ...string) container.Cause 
 func rank(k container.CauseKind) int {
 	return slices.Index([]container.CauseKind{
 		container.CauseUpdate, container.CauseStart, container.CauseMemory, container.CauseTasks, container.CauseEnd, container.CauseNspawn,
-		container.CauseUnits, container.CauseJobs, container.CauseDenied, container.CauseLost, container.CausePending, container.CauseConsole,
+		container.CauseUnits, container.CauseHealth, container.CauseJobs, container.CauseDenied, container.CauseLost, container.CausePending, container.CauseConsole,
 	}, k)
 }
 

@@ -284,6 +284,7 @@ func TestGenerationHealth(t *testing.T) {
 	} {
 		g.run("set", "web", check.set)
 		g.has(g.out("status", "web"), check.trouble)
+		g.has(g.out("why", "web"), check.trouble)
 	}
 	g.link("two")
 	g.has(g.fails(5, "update", "web").err, "ended with 3: no", "it has generation 1 again")

@@ -317,7 +317,7 @@ func TestImages(t *testing.T) {
 	b.file("not.tar", "this is no archive")
 	b.fails(1, "image", "import", "tar:"+filepath.Join(b.work, "not.tar"))
 	b.run("image", "import", tiny())
-	b.has(b.run("image", "prune").err, "1 images removed")
+	b.has(b.run("image", "prune").err, "1 image removed")
 	is(t, "images", b.out("image", "ls", "--json"), "[]")
 	must(t, filepath.WalkDir(filepath.Join(b.root, "var/lib/berth/images"), func(path string, d os.DirEntry, err error) error {
 		if d.Name() == "rootfs" {

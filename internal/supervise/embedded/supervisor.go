@@ -255,6 +255,11 @@ func (s *Supervisor) Freeze(n container.Name, on bool) error { return s.guestGro
 // cannot hold is something the guest goes without, not an error.
 func (s *Supervisor) SetLimits(n container.Name, l container.Limits) error {
 	lost, err := setLimits(s.guestGroup(n), l)
+	if used, ok := errors.AsType[*cgroup.InUseError](err); ok {
+		err = &container.Error{Err: fmt.Errorf("the kernel does not set %w", err),
+			Hint: fmt.Sprintf("berth restart %s, which has it from its start, or set a higher one", n)}
+		return errors.Join(err, state.SetLostLimits(s.Paths.Run(n), used.Error()))
+	}
 	if err != nil {
 		return err
 	}
