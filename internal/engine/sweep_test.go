@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -73,6 +74,25 @@ func TestTrashDeclared(t *testing.T) {
 				t.Errorf("%s: %s exists: %v", prefix, part, !want)
 			}
 		}
+	}
+}
+
+// What a killed process has half written, of what is no container's, is found.
+func TestHalvesLeft(t *testing.T) {
+	t.Parallel()
+	e := &Engine{Paths: state.Paths{Root: t.TempDir()}}
+	ended := exec.Command("true")
+	must(t, ended.Run())
+	file := filepath.Join(filepath.Dir(e.Paths.Destroyed("web")), fmt.Sprintf(".tmp-%d-1", ended.ProcessState.Pid()))
+	must(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	must(t, os.WriteFile(file, nil, 0o600))
+	for _, l := range e.halves() {
+		if _, err := l.remove(t.Context()); err != nil || l.what != file {
+			t.Errorf("%s: %v", l.what, err)
+		}
+	}
+	if exists(file) {
+		t.Error("it is still there")
 	}
 }
 
