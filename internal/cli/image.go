@@ -111,6 +111,9 @@ func (a *app) imagePruneCmd() *cobra.Command {
 				freed += i.Size
 				a.say("%s: removed", i.Digest.Short())
 			}
+			if err != nil && len(gone) == 0 {
+				return err
+			}
 			a.say("%d images removed, %s freed", len(gone), size(freed))
 			return err
 		},
