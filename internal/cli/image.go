@@ -111,6 +111,9 @@ func (a *app) imagePruneCmd() *cobra.Command {
 				freed += i.Size
 				a.say("%s: removed", i.Digest.Short())
 			}
+			if err != nil && len(gone) == 0 {
+				return err
+			}
 			images := "images"
 			if len(gone) == 1 {
 				images = "image"

@@ -158,6 +158,9 @@ func (a *app) nixGCCmd() *cobra.Command {
 			for _, p := range gone.Paths {
 				a.say("%s: removed", p)
 			}
+			if err != nil && len(gone.Paths) == 0 {
+				return err
+			}
 			a.say("%d store paths removed, %s freed", len(gone.Paths), size(gone.Freed))
 			return err
 		},

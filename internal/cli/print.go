@@ -28,6 +28,8 @@ func (a *app) printError(err error) {
 		switch {
 		case errors.As(e, &known) && known.Hint != "":
 			fmt.Fprintf(a.Err, "hint: %s\n", known.Hint)
+		case errors.Is(e, syscall.EROFS):
+			fmt.Fprintln(a.Err, "hint: that file system is mounted read-only; if nobody has mounted it so, the kernel has, after an error of the disk that dmesg shows")
 		case errors.Is(e, syscall.ENOSPC):
 			fmt.Fprintln(a.Err, "hint: make room; berth image prune removes images that no container uses")
 		}

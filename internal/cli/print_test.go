@@ -75,7 +75,8 @@ func TestErrorText(t *testing.T) {
 		"berth: web: interrupted\n":   container.Named("web", context.Canceled),
 		"berth: context canceled\n":   errors.New("context canceled"), // said by somebody else
 		"berth: web: gone\nhint: a\n": container.Named("web", &container.Error{Err: errors.New("gone"), Hint: "a"}),
-		"berth: web: write /x: no space left on device\nhint: make room; berth image prune removes images that no container uses\n": fmt.Errorf("web: %w", full),
+		"berth: web: write /x: no space left on device\nhint: make room; berth image prune removes images that no container uses\n":                                                       fmt.Errorf("web: %w", full),
+		"berth: mkdir /x: read-only file system\nhint: that file system is mounted read-only; if nobody has mounted it so, the kernel has, after an error of the disk that dmesg shows\n": &os.PathError{Op: "mkdir", Path: "/x", Err: syscall.EROFS},
 	} {
 		out, create := os.Create(filepath.Join(t.TempDir(), "out"))
 		if create != nil {

@@ -130,19 +130,15 @@ func (e *Engine) Destroy(ctx context.Context, n container.Name, limit time.Durat
 		if declared && place.Declarative() {
 			return declarative(place)
 		}
-		if !declared {
-			return e.destroy(ctx, n, limit)
+		if declared {
+			if err := place.Removable(); err != nil {
+				return err
+			}
+			if err := e.Nixos().remember(place); err != nil {
+				return err
+			}
 		}
-		if err := place.Removable(); err != nil {
-			return err
-		}
-		if err := e.Nixos().remember(place); err != nil {
-			return err
-		}
-		if err := e.destroy(ctx, n, limit); err != nil {
-			return err
-		}
-		return place.Remove()
+		return e.destroy(ctx, n, limit)
 	})
 	return errors.Join(err, e.forgetNetworks(ctx))
 }
@@ -174,7 +170,7 @@ func (e *Engine) discard(n container.Name, trash string) error {
 	if err := errors.Join(state.RemoveFile(log), state.RemoveFile(log+".1"), state.RemoveFile(log+".times"), e.supervisor.Forget(n), e.closures.Forget(n), e.removeNixRoot(n), state.RemoveFile(e.Paths.Transition(n))); err != nil {
 		return err
 	}
-	if err := removeRoot(trash); err != nil {
+	if err := e.removeElsewhere(trash); err != nil {
 		return err
 	}
 	return state.RemoveTree(trash)
@@ -188,12 +184,19 @@ func makeRoot(s container.Spec) error {
 	return os.MkdirAll(s.Root, 0o755)
 }
 
-// removeRoot removes the guest's root of a container in the trash, where that
-// lies elsewhere and no declaration names it. What was only released keeps its
-// root.
-func removeRoot(trash string) error {
+// removeElsewhere removes what a container in the trash has outside of berth's
+// directories: the guest's root, where no declaration names it, and of one that
+// nixos-container declares all other parts, its file last. What was only released
+// keeps them.
+func (e *Engine) removeElsewhere(trash string) error {
 	rec, err := state.ReadRecord(filepath.Join(trash, "container"))
-	if err != nil || rec.Root == "" || rec.Root == rec.Spec.Root || !strings.HasPrefix(filepath.Base(trash), ".trash-") {
+	if err != nil || !strings.HasPrefix(filepath.Base(trash), ".trash-") {
+		return nil
+	}
+	if place, ok := e.nixosPlace(rec); ok && !place.Declarative() {
+		return place.Remove()
+	}
+	if rec.Root == "" || rec.Root == rec.Spec.Root {
 		return nil
 	}
 	return state.RemoveTree(rec.Root)

@@ -24,9 +24,17 @@ func (e *Engine) checkFileSystem() []container.Finding {
 	if err != nil {
 		return finding("storage", container.Bad, err.Error(), "")
 	}
+	return storageFinding(dir, st)
+}
+
+// storageFinding is whether a file system can hold containers.
+func storageFinding(dir string, st unix.Statfs_t) []container.Finding {
 	if name, bad := unfit[int64(st.Type)]; bad {
 		return finding("storage", container.Bad, fmt.Sprintf("%s is on %s, which cannot hold containers", dir, name),
 			"put berth on another file system: mount one there, or use --root")
+	}
+	if st.Flags&unix.ST_RDONLY != 0 {
+		return finding("storage", container.Bad, fmt.Sprintf("the file system with %s is mounted read-only", dir), "mount it writable; if nobody has mounted it so, the kernel has, after an error of the disk that dmesg shows")
 	}
 	free := st.Bavail * uint64(st.Bsize) >> 20
 	if free < 1024 {

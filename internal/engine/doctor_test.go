@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/host"
 	"github.com/berth-containers/berth/internal/network"
@@ -46,6 +48,22 @@ func TestCheckKernel(t *testing.T) {
 		"5.10.0": {container.Bad, "use Linux 5.15 or later"},
 	} {
 		has(t, engineOn(t, release, "").checkKernel(), want.severity, "kernel", want.text)
+	}
+}
+
+func TestStorageFinding(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		st       unix.Statfs_t
+		severity container.Severity
+		text     string
+	}{
+		{unix.Statfs_t{Bsize: 1 << 20, Bavail: 2048}, container.Good, "/srv, 2048 MiB free"},
+		{unix.Statfs_t{Bsize: 1 << 20, Bavail: 3}, container.Warn, "make room"},
+		{unix.Statfs_t{Bsize: 1 << 20, Bavail: 2048, Flags: unix.ST_RDONLY}, container.Bad, "mounted read-only"},
+		{unix.Statfs_t{Bsize: 1 << 20, Bavail: 2048, Type: unix.NFS_SUPER_MAGIC}, container.Bad, "NFS"},
+	} {
+		has(t, storageFinding("/srv", c.st), c.severity, "storage", c.text)
 	}
 }
 

@@ -122,6 +122,7 @@ func (e *Engine) runSelf(ctx context.Context, n container.Name, what string, c g
 	}
 	defer null.Close()
 	c.File, c.Args, c.Dir = self, append([]string{"berth"}, c.Args...), "/"
+	c.Env = append(c.Env, "TZ=UTC") // or it would read the guest's /etc/localtime, which may be a pipe
 	c.Stdin, c.Stdout = cmp.Or(c.Stdin, null), cmp.Or(c.Stdout, null)
 	code := 0
 	said, listenErr := listen(4096, func(w *os.File) {

@@ -62,7 +62,9 @@ func (e *Engine) imageUsers() (map[container.Digest][]string, error) {
 	users := map[container.Digest][]string{}
 	for _, n := range names {
 		rec, err := e.record(n)
-		if err != nil {
+		if err != nil && e.orphan(n) {
+			continue // destroyed meanwhile
+		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", n, err)
 		}
 		use := func(d container.Digest) {

@@ -85,7 +85,10 @@ func (e *Engine) restartBack(ctx context.Context, t *state.Transition) error {
 	if err := e.writeChosen(ctx, t.Before); err != nil {
 		return err
 	}
-	if err := e.restart(ctx, n); err != nil {
+	err := e.restart(ctx, n)
+	if err != nil && ctx.Err() != nil { // the next command goes on
+		return context.Cause(ctx)
+	} else if err != nil {
 		return errors.Join(fmt.Errorf("go back to generation %d: %w", t.Before.Generation, err), e.returned(t))
 	}
 	return e.returned(t)

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,10 +22,8 @@ func (e *Engine) Names() ([]container.Name, error) { return e.Paths.Names() }
 // that has gone meanwhile is left out, and so is one that cannot be read, of
 // which the error tells.
 func (e *Engine) List(names []container.Name) ([]container.Status, error) {
-	for _, n := range e.Paths.InTransition() {
-		if slices.Contains(names, n) {
-			e.tryMend(context.Background(), n)
-		}
+	if moving := e.Paths.InTransition(); len(moving) > 0 {
+		e.lookMend(slices.DeleteFunc(moving, func(n container.Name) bool { return !slices.Contains(names, n) })...)
 	}
 	all := make([]container.Status, len(names))
 	places := make([]int, len(names))
@@ -54,7 +51,7 @@ func (e *Engine) List(names []container.Name) ([]container.Status, error) {
 
 // Status looks at one container.
 func (e *Engine) Status(n container.Name) (container.Status, error) {
-	e.tryMend(context.Background(), n)
+	e.lookMend(n)
 	return e.look(n, e.view())
 }
 

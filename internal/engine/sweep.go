@@ -48,7 +48,7 @@ type leftover struct {
 }
 
 func (e *Engine) leftovers() []leftover {
-	return slices.Concat(e.directories(), e.runtimes(), e.systemsLeft(), e.nixRootsLeft(), e.builtLeft(), e.pulledLeft(), e.transitions(), e.served())
+	return slices.Concat(e.directories(), e.runtimes(), e.systemsLeft(), e.nixRootsLeft(), e.builtLeft(), e.pulledLeft(), e.transitions(), e.served(), e.halves())
 }
 
 // transitions are updates that were killed.
@@ -75,6 +75,19 @@ func (e *Engine) served() []leftover {
 	}{{names.Leftovers, names.Sweep}, {ingress.Leftovers, ingress.Sweep}} {
 		if what := p.leftovers(e.Paths, e.cgroups); what != "" {
 			out = append(out, leftover{what: what, remove: func(context.Context) (bool, error) { return p.sweep(e.Paths, e.cgroups) }})
+		}
+	}
+	return out
+}
+
+// halves are files of which a process that was killed has written a part. Those
+// among what is kept of one container go with that.
+func (e *Engine) halves() []leftover {
+	p := e.Paths
+	var out []leftover
+	for _, dir := range []string{p.Runtime(), p.Sieves(), p.Ingress(), filepath.Dir(p.IngressStatus()), filepath.Dir(p.Destroyed("x")), filepath.Join(p.Nix(), "roots")} {
+		for _, file := range state.Halves(dir) {
+			out = append(out, leftover{what: file, remove: func(context.Context) (bool, error) { return true, state.RemoveFile(file) }})
 		}
 	}
 	return out

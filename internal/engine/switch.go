@@ -264,6 +264,8 @@ func (e *Engine) mendSwitch(ctx context.Context, t *state.Transition, rec *state
 	case system == t.After.System:
 		if err = e.looksHealthy(ctx, t, err); err == nil {
 			return e.arrive(ctx, t, "")
+		} else if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 	}
 	t.Back = undoneByKill

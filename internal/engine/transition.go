@@ -165,6 +165,22 @@ func (e *Engine) tryMend(ctx context.Context, n container.Name) {
 	}
 }
 
+// lookPatience is how long who only looks at containers waits for the ends of
+// updates. With a guest that does not come up one may take minutes.
+const lookPatience = 5 * time.Second
+
+// lookMend is tryMend for who only looks at containers.
+func (e *Engine) lookMend(names ...container.Name) {
+	ctx, cancel := context.WithCancel(context.Background()) // with a deadline, a switch would be late, and be ended
+	defer time.AfterFunc(lookPatience, cancel).Stop()
+	defer cancel()
+	for _, n := range names {
+		if ctx.Err() == nil {
+			e.tryMend(ctx, n)
+		}
+	}
+}
+
 // mend brings to an end what a killed command has begun: the guest is where its
 // record says then, and that is told. The container's lock is held.
 func (e *Engine) mend(ctx context.Context, n container.Name) error {
@@ -183,7 +199,9 @@ func (e *Engine) mend(ctx context.Context, n container.Name) error {
 	} else {
 		err = e.mendSwitch(ctx, t, rec)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("an update from generation %d to %d was interrupted, and is not at its end yet: the next command about it goes on", t.Before.Generation, t.After.Generation)
+	} else if err != nil {
 		return fmt.Errorf("end an interrupted update: %w", err)
 	}
 	if rec, err = e.record(n); err != nil {
@@ -207,7 +225,11 @@ func (e *Engine) mendRestart(ctx context.Context, t *state.Transition, rec *stat
 	} else if ok {
 		bring = e.bringUp
 	}
-	if trouble := bring(ctx, rec.Name); trouble != nil {
+	trouble := bring(ctx, rec.Name)
+	switch {
+	case trouble != nil && ctx.Err() != nil: // which says nothing of the guest
+		return context.Cause(ctx)
+	case trouble != nil:
 		t.Back = trouble.Error()
 		return e.restartBack(ctx, t)
 	}

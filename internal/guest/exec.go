@@ -233,7 +233,7 @@ func attend(ctx context.Context, signals <-chan os.Signal, pid int) (unix.WaitSt
 		err = ended(pid)
 	}()
 	// Until it is waited for, nobody else can get its PID, and its signals.
-	forward(ctx, signals, gone, func(s unix.Signal) { _ = unix.Kill(pid, s) })
+	forward(ctx, signals, gone, func(s unix.Signal) { pass(pid, s) })
 	limit := killLimit
 	if context.Cause(ctx) == ErrFrozen {
 		limit = grace
@@ -251,6 +251,20 @@ func attend(ctx context.Context, signals <-chan os.Signal, pid int) (unix.WaitSt
 		return 0, err
 	}
 	return wait(pid)
+}
+
+// pass passes a signal on to the child pid, which has a session of its own. What
+// a terminal sends, it sends to all of a group: a shell alone would leave behind
+// what it waits for, or would wait for that. So does who kills.
+func pass(pid int, s unix.Signal) {
+	to := pid
+	switch s {
+	case unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGKILL:
+		to = -pid
+	}
+	if unix.Kill(to, s) == unix.ESRCH { // it is about to have its session
+		_ = unix.Kill(pid, s)
+	}
 }
 
 // ended returns when a child has ended, and leaves it to be waited for.

@@ -227,6 +227,7 @@ func TestClient(t *testing.T) {
 		"networkd, enabled":         {map[string]string{"lib/systemd/system/systemd-networkd.service": "", "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": ""}, false, 0},
 		"ifupdown":                  {map[string]string{"usr/lib/systemd/system/systemd-networkd.service": "", "etc/network/interfaces": "auto eth0\niface eth0 inet dhcp\n"}, false, 0},
 		"none":                      {map[string]string{"etc/passwd": ""}, false, 1},
+		"a pipe":                    {map[string]string{"etc/passwd": "", "etc/network/interfaces": "fifo"}, false, 1},
 		"NixOS, for the first time": {nil, false, 0},
 	} {
 		root := guestTree(t, c.files)

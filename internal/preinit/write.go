@@ -39,10 +39,8 @@ func (s Settings) write(root string) []error {
 // since a guest may have mounted something there, and waits for nobody, as a
 // pipe would have it do.
 func put(path, text string, makeDirs bool) error {
-	if old, err := os.Stat(path); err == nil && old.Mode().IsRegular() {
-		if b, err := os.ReadFile(path); err == nil && string(b) == text {
-			return nil
-		}
+	if b, err := read(path); err == nil && string(b) == text {
+		return nil
 	}
 	if makeDirs {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -64,6 +62,22 @@ func put(path, text string, makeDirs bool) error {
 		return err
 	}
 	return f.Close()
+}
+
+// maxRead is the most that is read of a file of the guest, in bytes.
+const maxRead = 1 << 20
+
+// read reads a file of the guest, which may be odd: it waits for nobody, and
+// refuses what is no file, or is too large.
+func read(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxRead {
+		return nil, fmt.Errorf("read %s: it is not a small file", path)
+	}
+	return os.ReadFile(path)
 }
 
 // resolver makes /etc/resolv.conf say text. Where it is a link to the file of
@@ -130,7 +144,7 @@ func hasClient(root, name string) bool {
 	}
 	files, _ := filepath.Glob(filepath.Join(root, "etc/network/interfaces.d/*"))
 	for _, f := range append(files, filepath.Join(root, "etc/network/interfaces")) {
-		if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), "iface "+name+" ") {
+		if b, err := read(f); err == nil && strings.Contains(string(b), "iface "+name+" ") {
 			return true
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,7 +46,7 @@ func writeJSON(path string, v any, durable bool) error {
 
 func replace(path string, b []byte, mode fs.FileMode, durable bool) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".tmp-*")
+	f, err := os.CreateTemp(dir, fmt.Sprintf("%s%d-*", halfPrefix, os.Getpid()))
 	if err != nil {
 		return err
 	}
@@ -65,6 +67,26 @@ func replace(path string, b []byte, mode fs.FileMode, durable bool) (err error) 
 		return err
 	}
 	return SyncDir(dir)
+}
+
+// halfPrefix begins the name of a file until it is whole, before the number of
+// the process that writes it.
+const halfPrefix = ".tmp-"
+
+// Halves are the files in a directory of which a process that has ended has
+// written a part.
+func Halves(dir string) []string {
+	entries, _ := os.ReadDir(dir)
+	var out []string
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), halfPrefix)
+		number, _, _ := strings.Cut(rest, "-")
+		pid, err := strconv.Atoi(number)
+		if ok && err == nil && pid > 0 && unix.Kill(pid, 0) == unix.ESRCH {
+			out = append(out, filepath.Join(dir, e.Name()))
+		}
+	}
+	return out
 }
 
 // SyncDir makes renames in dir durable.

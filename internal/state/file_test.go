@@ -2,9 +2,11 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -158,4 +160,20 @@ func TestWriteFile(t *testing.T) {
 		t.Error("a directory was replaced")
 	}
 	onlyFile(t, path)
+}
+
+// What a process has left that was killed while it wrote is found, and not what
+// one is writing.
+func TestHalves(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ended := exec.Command("true")
+	must(t, ended.Run())
+	left := filepath.Join(dir, fmt.Sprintf(".tmp-%d-1", ended.ProcessState.Pid()))
+	for _, file := range []string{left, filepath.Join(dir, fmt.Sprintf(".tmp-%d-1", os.Getpid())), filepath.Join(dir, ".tmp-x"), filepath.Join(dir, "file")} {
+		must(t, os.WriteFile(file, nil, 0o600))
+	}
+	if got := Halves(dir); len(got) != 1 || got[0] != left {
+		t.Errorf("found %q, not %q", got, left)
+	}
 }

@@ -50,6 +50,8 @@ func (r *remover) remove(dir int, name string, depth int) error {
 	switch {
 	case openErr == unix.ENOTDIR || openErr == unix.ELOOP: // a file that may not be removed
 		return clearAndUnlink(dir, name, dir)
+	case openErr == unix.ENOENT: // another one has removed it
+		return nil
 	case openErr == unix.EXDEV:
 		return fmt.Errorf("%s: something is mounted there: %w", name, openErr)
 	case openErr != nil:
@@ -63,21 +65,37 @@ func (r *remover) remove(dir int, name string, depth int) error {
 	if depth == 0 {
 		r.top = d
 	}
-	if err := r.entries(d, depth); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	for range maxPasses {
+		if err := r.entries(d, depth); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err = unlink(dir, name, unix.AT_REMOVEDIR); err == unix.EPERM {
+			err = clearAndUnlink(dir, name, dir, fd)
+		}
+		if err == unix.ENOENT {
+			return nil
+		} else if err != unix.ENOTEMPTY {
+			return err
+		}
+		if _, err := d.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
 	}
-	if err := unlink(dir, name, unix.AT_REMOVEDIR); err != unix.EPERM {
-		return err
-	}
-	return clearAndUnlink(dir, name, dir, fd)
+	return err
 }
+
+// maxPasses is how often a directory is emptied, to which somebody adds: a
+// program that a killed command has left does so once or twice.
+const maxPasses = 100
 
 // entries empties the directory d. That of the top gets new entries meanwhile,
 // and is read until there are none.
 func (r *remover) entries(d *os.File, depth int) error {
 	for {
 		names, err := d.Readdirnames(-1)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) { // another one has removed the directory
+			return nil
+		} else if err != nil {
 			return err
 		}
 		for _, n := range names {

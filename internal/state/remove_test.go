@@ -209,3 +209,45 @@ func inMountNamespace(t *testing.T, f func()) {
 	})
 	wg.Wait()
 }
+
+// A program that a killed command has left may still add to what is removed.
+func TestRemoveTreeMeanwhile(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		dir := filepath.Join(t.TempDir(), "dir")
+		must(t, os.MkdirAll(dir+"/sub", 0o755))
+		var adding sync.WaitGroup
+		for i := range 4 {
+			at := []string{dir, dir + "/sub"}[i%2]
+			adding.Go(func() {
+				for n := 0; n < 200 && os.WriteFile(fmt.Sprint(at, "/", i, "-", n), nil, 0o644) == nil; n++ {
+				}
+			})
+		}
+		must(t, RemoveTree(dir))
+		adding.Wait()
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("it is still there: %v", err)
+		}
+	}
+}
+
+// Two that find the same leftover remove it together.
+func TestRemoveTreeTwice(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		dir := filepath.Join(t.TempDir(), "dir")
+		for i := range 20 {
+			must(t, os.MkdirAll(fmt.Sprintf("%s/%d/sub", dir, i), 0o755))
+		}
+		var removing sync.WaitGroup
+		for range 3 {
+			removing.Go(func() {
+				if err := RemoveTree(dir); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		removing.Wait()
+	}
+}

@@ -152,11 +152,11 @@ func receiveFile(ctx context.Context, r io.Reader, path string, o Options) (err 
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is there already, and not a regular file", path)
 	}
-	staging, err := os.MkdirTemp(filepath.Dir(path), ".berth-cp-*")
+	staging, unlock, err := newStaging(path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(staging)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(staging), unlock()) }()
 	root, err := os.OpenRoot(staging)
 	if err != nil {
 		return err

@@ -183,10 +183,16 @@ func (r *Run) Resume() (Status, error) {
 	return r.Wait()
 }
 
-// Signal sends a signal to the program. It may be called while another
+// Signal sends a signal to the program, and what a terminal would send to what it
+// has started too: a shell waits for that. It may be called while another
 // goroutine waits; whether it arrives is not known.
 func (r *Run) Signal(sig unix.Signal) error {
-	return r.bus.send(r.manager("KillUnit", true, r.name, "main", int32(sig)))
+	whom := "main"
+	switch sig {
+	case unix.SIGINT, unix.SIGQUIT, unix.SIGHUP:
+		whom = "all"
+	}
+	return r.bus.send(r.manager("KillUnit", true, r.name, whom, int32(sig)))
 }
 
 // Farewell is what kills the program of the unit with this name, to be sent

@@ -107,6 +107,14 @@ func execSignals(t *testing.T, b *berth) {
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	_ = cmd.Wait()
 	is(t, "code of a command that a signal ended", cmd.ProcessState.ExitCode(), 128+15)
+	length := fmt.Sprint(len(b.via)) // both ways are tested at a time, in the same guest
+	cmd, out = b.spawn("exec", "web", "--", "sh", "-c", "echo ready; sleep 23456"+length+"; true")
+	out.line()
+	b.until("the command's own command runs", func() bool { return b.guestRuns("web", "sleep", "23456"+length) != 0 })
+	must(t, cmd.Process.Signal(syscall.SIGINT))
+	_ = cmd.Wait()
+	is(t, "code after Ctrl-C", cmd.ProcessState.ExitCode(), 128+2)
+	b.until("the command's own command has ended", func() bool { return b.guestRuns("web", "sleep", "23456"+length) == 0 })
 }
 
 // lines are what a command writes.

@@ -389,3 +389,26 @@ func TestFill(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever is killed while it writes leaves nothing in a cache, for nobody would
+// remove it.
+func TestFillKilled(t *testing.T) {
+	t.Parallel()
+	f, err := Fill(t.TempDir())
+	must(t, err)
+	var seen []string
+	n, err := f.Put(infoOf(content()), "none", 1, func(w io.Writer) error {
+		_, err := w.Write(content())
+		seen, _ = filepath.Glob(filepath.Join(f.dir, "nar/.*"))
+		more, _ := filepath.Glob(filepath.Join(f.dir, "nar/*"))
+		seen = append(seen, more...)
+		return err
+	})
+	must(t, err)
+	if len(seen) > 0 {
+		t.Errorf("what a kill would have left: %q", seen)
+	}
+	if files, _ := filepath.Glob(filepath.Join(f.dir, "nar/*")); n == 0 || len(files) != 1 {
+		t.Errorf("%d bytes written, files %q", n, files)
+	}
+}

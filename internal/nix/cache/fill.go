@@ -17,7 +17,6 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/nix"
-	"github.com/berth-containers/berth/internal/state"
 )
 
 // Filler writes a cache in a directory. Several may write to one at a time:
@@ -61,7 +60,7 @@ func (f *Filler) Put(info nix.Info, compression string, threads int, dump func(i
 	if err != nil {
 		return 0, err
 	}
-	return n.FileSize, state.WriteFile(file, []byte(n.Text()), 0o644)
+	return n.FileSize, write(file, n.Text())
 }
 
 // begin makes sure that the directory says that it is a cache.
@@ -70,18 +69,16 @@ func (f *Filler) begin() error {
 	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return state.WriteFile(file, []byte("StoreDir: "+nix.StoreDir+"\n"), 0o644)
+	return write(file, "StoreDir: "+nix.StoreDir+"\n")
 }
 
 // archive writes the archive of a path under the hash of its file.
 func (f *Filler) archive(info nix.Info, compression string, threads int, dump func(io.Writer) error) (n nix.NarInfo, err error) {
-	tmp, err := os.CreateTemp(filepath.Join(f.dir, "nar"), ".tmp-*")
+	tmp, err := newFile(filepath.Join(f.dir, "nar"))
 	if err != nil {
 		return n, err
 	}
-	defer func() {
-		err = errors.Join(err, tmp.Close(), state.RemoveFile(tmp.Name()))
-	}()
+	defer func() { err = errors.Join(err, tmp.drop()) }()
 	packed := &measured{w: tmp, hash: sha256.New()}
 	z, suffix, err := compressor(packed, compression, threads)
 	if err != nil {
@@ -99,10 +96,7 @@ func (f *Filler) archive(info nix.Info, compression string, threads int, dump fu
 	}
 	base, _ := strings.CutPrefix(packed.sum(), "sha256:")
 	n = nix.NarInfo{Info: info, URL: path.Join("nar", base+suffix), Compression: compression, FileHash: packed.sum(), FileSize: packed.count}
-	if err := errors.Join(tmp.Chmod(0o644), tmp.Sync()); err != nil {
-		return n, err
-	}
-	return n, os.Rename(tmp.Name(), filepath.Join(f.dir, n.URL))
+	return n, tmp.place(filepath.Join(f.dir, n.URL))
 }
 
 // compressor gives a writer for a compression, and what files so compressed
