@@ -68,6 +68,7 @@ const (
 
 // base is a command line without commands.
 func (a *app) base() *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:           "berth",
 		Short:         "Full-system Linux containers from a declaration",
@@ -75,8 +76,14 @@ func (a *app) base() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          unknownCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return a.printVersion()
+			}
+			return cmd.Help()
+		},
 	}
+	root.Flags().BoolVar(&version, "version", false, "print the version of berth")
 	root.SetFlagErrorFunc(flagError)
 	root.SetIn(a.In)
 	root.SetOut(a.Out)

@@ -31,7 +31,7 @@ func commandElsewhere(name string) string {
 func flagElsewhere(command, flag string) string {
 	const running, port = "leave it out: guests run on when the command has ended", "privateNetwork=true forwardPorts='[{ hostPort: 8080, containerPort: 80 }]'"
 	here := map[string]string{
-		"berth -v --version":         "berth version prints it",
+		"berth -v":                   "berth version prints it",
 		"ls -a --all":                "berth ls shows all containers, running or not",
 		"up -d --detach":             running,
 		"up --build":                 "leave it out: an image whose source has changed is imported anew",

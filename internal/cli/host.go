@@ -104,15 +104,17 @@ func (a *app) schemaCmd() *cobra.Command {
 func (a *app) versionCmd() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use: "version", Short: "Print the version of berth", Args: takes(0, 0),
-		RunE: func(*cobra.Command, []string) error {
-			v := buildVersion()
-			if a.json {
-				return a.printJSON(map[string]string{"version": v, "go": runtime.Version()})
-			}
-			fmt.Fprintf(a.Out, "berth %s %s\n", v, runtime.Version())
-			return nil
-		},
+		RunE: func(*cobra.Command, []string) error { return a.printVersion() },
 	})
+}
+
+func (a *app) printVersion() error {
+	v := buildVersion()
+	if a.json {
+		return a.printJSON(map[string]string{"version": v, "go": runtime.Version()})
+	}
+	fmt.Fprintf(a.Out, "berth %s %s\n", v, runtime.Version())
+	return nil
 }
 
 // release is the version of the package that this program is in. The linker
