@@ -29,11 +29,10 @@ func commandElsewhere(name string) string {
 // flagElsewhere says what does here what a flag of the same command of Docker
 // does there; "" where there is none.
 func flagElsewhere(command, flag string) string {
-	const running, port = "leave it out: guests run on when the command has ended", "privateNetwork=true forwardPorts='[{ hostPort: 8080, containerPort: 80 }]'"
 	here := map[string]string{
 		"berth -v":                   "berth version prints it",
 		"ls -a --all":                "berth ls shows all containers, running or not",
-		"up -d --detach":             running,
+		"up -d --detach":             "leave it out: guests run on when the command has ended",
 		"up --build":                 "leave it out: an image whose source has changed is imported anew",
 		"down -v --volumes":          "what guests have written stays: berth destroy NAME removes it",
 		"stop -t --time":             "write --timeout 10s",
@@ -41,7 +40,7 @@ func flagElsewhere(command, flag string) string {
 		"logs --tail":                "write -n LINES",
 		"create -d -i -t --detach":   "write --start: the guest runs on, and berth shell NAME is a shell in it",
 		"create --name":              "write the name alone, as the first argument",
-		"create -p --publish":        "write " + port,
+		"create -p --publish":        "write privateNetwork=true forwardPorts='[{ hostPort: 8080, containerPort: 80 }]'",
 		"create -v --volume --mount": "write bindMounts./PATH.hostPath=/PATH",
 		"create -e --env":            "write environment.KEY=VALUE",
 		"create -m --memory":         "write limits.memoryMax=1G",

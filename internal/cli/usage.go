@@ -51,15 +51,18 @@ func flagError(c *cobra.Command, err error) error {
 		return unknownCommand(c, rest)
 	}
 	hint := c.CommandPath() + " --help shows its flags"
-	unknown, isUnknown := errors.AsType[interface {
+	here := ""
+	if unknown, ok := errors.AsType[interface {
 		error
 		GetSpecifiedName() string
-	}](err)
+	}](err); ok {
+		here = flagElsewhere(c.Name(), unknown.GetSpecifiedName())
+	}
 	switch {
 	case c.Hidden:
 		return byHand()
-	case isUnknown && flagElsewhere(c.Name(), unknown.GetSpecifiedName()) != "":
-		hint = flagElsewhere(c.Name(), unknown.GetSpecifiedName())
+	case here != "":
+		hint = here
 	case strings.Contains(err.Error(), "invalid duration"), strings.Contains(err.Error(), "missing unit in duration"):
 		hint = "write for example 30s or 1m30s"
 	case !c.HasParent():

@@ -1,6 +1,7 @@
 package declare
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -40,6 +41,9 @@ func nearest(s string, known []string) string {
 	}
 	return best
 }
+
+// meant is the one of known that s probably stands for; "" if there is none.
+func meant(s string, known []string) string { return cmp.Or(nearest(s, known), elsewhere(s, known)) }
 
 // elsewhere is the one of known that stands for what Docker Compose calls s; ""
 // if there is none.

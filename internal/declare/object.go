@@ -1,9 +1,6 @@
 package declare
 
-import (
-	"cmp"
-	"fmt"
-)
+import "fmt"
 
 // field is one key of an object of type S.
 type field[S any] struct {
@@ -99,7 +96,7 @@ type unknownName struct {
 }
 
 func (e unknownName) Error() string {
-	if near := cmp.Or(nearest(e.name, e.known), elsewhere(e.name, e.known)); near != "" {
+	if near := meant(e.name, e.known); near != "" {
 		return fmt.Sprintf("%s; did you mean %q?", e.what, near)
 	}
 	return e.what
@@ -109,7 +106,7 @@ func (e unknownName) Error() string {
 // probably meant to be one of names.
 func misspelled(v *value, names []string, hasMeaning func(string) bool) bool {
 	for _, e := range v.entries {
-		if !hasMeaning(e.key) && cmp.Or(nearest(e.key, names), elsewhere(e.key, names)) != "" {
+		if !hasMeaning(e.key) && meant(e.key, names) != "" {
 			return true
 		}
 	}

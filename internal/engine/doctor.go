@@ -14,13 +14,14 @@ import (
 // Doctor checks whether this host can run containers, and whether something
 // was left behind.
 func (e *Engine) Doctor(ctx context.Context) []container.Finding {
+	a := e.aroundNow()
 	checks := []func() []container.Finding{
 		e.checkUser, e.checkKernel, checkParts, checkUserNamespaces, e.checkCgroups,
 		e.checkNspawn, e.checkInit, func() []container.Finding { return e.checkMachined(ctx) },
 		e.checkFileSystem, e.checkMapping, e.checkInotify,
 		func() []container.Finding { return e.checkFirewall(ctx) }, e.checkForwarding, e.checkFloods,
-		func() []container.Finding { return e.checkManagers(ctx) }, e.checkPorts, e.checkNames, e.checkIngress, e.checkBootstrap,
-		e.checkContainers, e.checkLeftovers,
+		func() []container.Finding { return e.checkManagers(ctx) }, func() []container.Finding { return e.checkPorts(a) }, e.checkNames, e.checkIngress, e.checkBootstrap,
+		func() []container.Finding { return e.checkContainers(a) }, e.checkLeftovers,
 	}
 	var out []container.Finding
 	for _, c := range checks {

@@ -80,7 +80,7 @@ func managerRemedy(manager string, links []string, guests []container.Name) stri
 
 // checkPorts looks whether somebody has come to have a port of the host that
 // leads to a guest: who of the two gets what arrives is a matter of chance.
-func (e *Engine) checkPorts() []container.Finding {
+func (e *Engine) checkPorts(a around) []container.Finding {
 	const check = "ports"
 	unknown := func(err error) []container.Finding { return finding(check, container.Warn, err.Error(), "") }
 	leases, err := network.ReadLeases(e.Paths)
@@ -89,7 +89,7 @@ func (e *Engine) checkPorts() []container.Finding {
 	}
 	var f network.Facts
 	if slices.ContainsFunc(leases, func(l network.Lease) bool { return len(l.Ports) > 0 }) {
-		if f, err = e.aroundNow().ports(); err != nil {
+		if f, err = a.ports(); err != nil {
 			return unknown(err)
 		}
 	}

@@ -119,13 +119,12 @@ func (e *Engine) records() []*state.Record {
 	return out
 }
 
-func (e *Engine) checkContainers() []container.Finding {
+func (e *Engine) checkContainers(a around) []container.Finding {
 	names, err := e.Names()
 	if err != nil {
 		return finding("containers", container.Bad, err.Error(), "")
 	}
 	out := finding("containers", container.Good, fmt.Sprintf("%d", len(names)), "")
-	a := e.aroundNow()
 	for _, n := range names {
 		s, err := e.Status(n)
 		switch {

@@ -16,6 +16,7 @@ import (
 	"github.com/berth-containers/berth/internal/plan"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise"
+	"github.com/berth-containers/berth/internal/supervise/systemd"
 )
 
 // Nixos works on containers as nixos-container(8) does: each is declared by a
@@ -205,13 +206,10 @@ func (x Nixos) foreign(ctx context.Context, n container.Name) (unit string, o su
 	if _, err := x.e.record(n); !errors.Is(err, container.ErrNotFound) {
 		return "", o, false, nil
 	}
-	unit = hostUnit(n)
+	unit = systemd.NixosUnit(n)
 	o, ok, err = others.Other(ctx, unit)
 	return unit, o, ok, err
 }
-
-// hostUnit is the unit that the module of NixOS has for a container.
-func hostUnit(n container.Name) string { return "container@" + string(n) + ".service" }
 
 // order has the host's unit do something, if the container has one.
 func (x Nixos) order(ctx context.Context, n container.Name, orders ...supervise.Order) (ordered bool, err error) {

@@ -40,7 +40,7 @@ func (x Nixos) told(ctx context.Context, n container.Name) (container.State, err
 	if !can {
 		return container.Stopped, container.NeedsRoot()
 	}
-	for _, unit := range []string{hostUnit(n), systemd.Unit(x.e.Paths, n)} {
+	for _, unit := range []string{systemd.NixosUnit(n), systemd.Unit(x.e.Paths, n)} {
 		if o, ok, err := others.Other(ctx, unit); err != nil || ok && o.State.Alive() {
 			return o.State, err
 		}

@@ -83,12 +83,13 @@ func (e *Engine) served() []leftover {
 // halves are files of which a process that was killed has written a part. Those
 // among what is kept of one container go with that.
 func (e *Engine) halves() []leftover {
-	p := e.Paths
+	p, files := e.Paths, e.Nix.Halves()
+	for _, dir := range []string{p.Runtime(), p.Sieves(), p.Ingress(), filepath.Dir(p.IngressStatus()), p.AllDestroyed()} {
+		files = append(files, state.Halves(dir)...)
+	}
 	var out []leftover
-	for _, dir := range []string{p.Runtime(), p.Sieves(), p.Ingress(), filepath.Dir(p.IngressStatus()), filepath.Dir(p.Destroyed("x")), filepath.Join(p.Nix(), "roots")} {
-		for _, file := range state.Halves(dir) {
-			out = append(out, leftover{what: file, remove: func(context.Context) (bool, error) { return true, state.RemoveFile(file) }})
-		}
+	for _, file := range files {
+		out = append(out, leftover{what: file, remove: func(context.Context) (bool, error) { return true, state.RemoveFile(file) }})
 	}
 	return out
 }

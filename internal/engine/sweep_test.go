@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-containers/berth/container"
 	"github.com/berth-containers/berth/internal/cgroup"
+	"github.com/berth-containers/berth/internal/nix/store"
 	"github.com/berth-containers/berth/internal/nixos"
 	"github.com/berth-containers/berth/internal/state"
 	"github.com/berth-containers/berth/internal/supervise/embedded"
@@ -80,10 +81,11 @@ func TestTrashDeclared(t *testing.T) {
 // What a killed process has half written, of what is no container's, is found.
 func TestHalvesLeft(t *testing.T) {
 	t.Parallel()
-	e := &Engine{Paths: state.Paths{Root: t.TempDir()}}
+	paths := state.Paths{Root: t.TempDir()}
+	e := &Engine{Paths: paths, Nix: store.Open(paths.Nix())}
 	ended := exec.Command("true")
 	must(t, ended.Run())
-	file := filepath.Join(filepath.Dir(e.Paths.Destroyed("web")), fmt.Sprintf(".tmp-%d-1", ended.ProcessState.Pid()))
+	file := filepath.Join(e.Paths.AllDestroyed(), fmt.Sprintf(".tmp-%d-1", ended.ProcessState.Pid()))
 	must(t, os.MkdirAll(filepath.Dir(file), 0o700))
 	must(t, os.WriteFile(file, nil, 0o600))
 	for _, l := range e.halves() {

@@ -40,7 +40,7 @@ func anchorNew(dir string, dirs []string, owner int) error {
 		return err
 	}
 	defer root.Close()
-	for _, dir := range append([]string{"etc", "nix", "nix/store"}, dirs...) { // systemd-nspawn would make a mount point that is nobody's
+	for _, dir := range append([]string{"etc", "nix", storeInRoot}, dirs...) { // systemd-nspawn would make a mount point that is nobody's
 		if err := anchorDir(root, dir, owner); err != nil {
 			return err
 		}

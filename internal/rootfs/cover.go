@@ -30,7 +30,7 @@ func (r Root) CoverStore(leader int, guest *os.File) (lost string, err error) {
 		return lost, err
 	}
 	defer unix.Close(store)
-	at, err := unix.Openat2(int(guest.Fd()), "nix/store", &unix.OpenHow{
+	at, err := unix.Openat2(int(guest.Fd()), storeInRoot, &unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS,
 	})

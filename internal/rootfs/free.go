@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// imageStore is where an image may have a store of its own.
-const imageStore = "nix/store"
+// storeInRoot is where a guest has its store.
+const storeInRoot = "nix/store"
 
 // freeStore gives a store that is in the root at target a mount of its own that
 // is not nodev, as that of mountOwn is not: a Nix in a guest with a range of its
@@ -20,7 +20,7 @@ func freeStore(target string) error {
 		return os.NewSyscallError("open", err)
 	}
 	defer unix.Close(root)
-	store, err := unix.Openat2(root, imageStore, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+	store, err := unix.Openat2(root, storeInRoot, &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS})
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):

@@ -38,8 +38,11 @@ func (p Paths) OwnStore(n container.Name) string {
 // Destroyed is what is remembered of a container of nixos-container that was
 // destroyed.
 func (p Paths) Destroyed(n container.Name) string {
-	return filepath.Join(p.Root, "var/lib/berth/destroyed", string(n)+".json")
+	return filepath.Join(p.AllDestroyed(), string(n)+".json")
 }
+
+// AllDestroyed holds that of all.
+func (p Paths) AllDestroyed() string { return filepath.Join(p.Root, "var/lib/berth/destroyed") }
 
 // Images holds the images.
 func (p Paths) Images() string { return filepath.Join(p.Root, "var/lib/berth/images") }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,26 +57,30 @@ func lockOwn(dir string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var st, there unix.Stat_t
-	if err = unix.Fstat(int(d.Fd()), &st); err == nil && int(st.Uid) != os.Geteuid() {
-		err = fs.ErrPermission
-	}
-	for locked := false; err == nil && !locked; {
-		if err = unix.Flock(int(d.Fd()), how); err == unix.EINTR {
-			err = nil
-			continue
-		}
-		locked = true
-	}
-	if err == nil {
-		err = unix.Lstat(dir, &there)
-	}
-	if err == nil && (there.Dev != st.Dev || there.Ino != st.Ino) {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
-		d.Close()
-		return nil, err
+	if err := claim(d, dir, how); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// claim locks d, which was opened as dir.
+func claim(d *os.File, dir string, how int) error {
+	opened, err := d.Stat()
+	if err != nil {
+		return err
+	}
+	if st, ok := opened.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() {
+		return fs.ErrPermission
+	}
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(int(d.Fd()), how)
+	}
+	if err != nil {
+		return err
+	}
+	there, err := os.Lstat(dir)
+	if err == nil && !os.SameFile(opened, there) {
+		err = fs.ErrNotExist
+	}
+	return err
 }

@@ -88,11 +88,17 @@ func closureOf(t testing.TB, s mininixos.Set, name string) []string {
 // sizeOf is the size of what a system consists of, in bytes.
 func sizeOf(t testing.TB, s mininixos.Set, name string) (total int64) {
 	t.Helper()
+	args := []string{"--query", "--size"}
 	for _, base := range closureOf(t, s, name) {
-		out, err := nixStore(t, s, "--query", "--size", "/nix/store/"+base)
-		must(t, err)
-		said := strings.Fields(out) // the size, which a warning may precede
-		n, err := strconv.ParseInt(said[len(said)-1], 10, 64)
+		args = append(args, "/nix/store/"+base)
+	}
+	out, err := nixStore(t, s, args...)
+	must(t, err)
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "warning: ") {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
 		must(t, err)
 		total += n
 	}

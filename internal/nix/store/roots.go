@@ -33,6 +33,9 @@ func CheckName(name string) error {
 
 func (s *Store) root(name string) string { return filepath.Join(s.roots(), name+".json") }
 
+// Halves are the files of roots that a process that has ended has half written.
+func (s *Store) Halves() []string { return state.Halves(s.roots()) }
+
 // Roots are all roots, by name.
 func (s *Store) Roots() ([]Root, error) {
 	entries, err := os.ReadDir(s.roots())

@@ -15,8 +15,8 @@ import (
 // heart, and have in scripts, finds their containers.
 const aliasTemplate = "container@.service"
 
-// alias is the name that NixOS would give to the unit of a container.
-func alias(n container.Name) string { return "container@" + string(n) + ".service" }
+// NixosUnit is the name that NixOS gives to the unit of a container.
+func NixosUnit(n container.Name) string { return "container@" + string(n) + ".service" }
 
 // hasAlias reports whether a container can be asked for by that name: one with
 // a NixOS, of the machine's own berth.

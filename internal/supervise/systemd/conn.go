@@ -112,13 +112,15 @@ func (s *Supervisor) abandon(l *link) {
 }
 
 // dial connects to systemd, by the bus of the machine where that is wanted, or
-// the only way, which it is for others than root. Signals are delivered in their order, and none is dropped.
+// the only way, which it is for others than root. Signals are delivered in their
+// order, and none is dropped.
 //
 // While systemd executes itself again, which takes a moment, nobody listens on
 // its socket, nor for it on the bus.
 func (s *Supervisor) dial(ctx context.Context, private bool) (_ *dbus.Conn, byBus bool, err error) {
 	options := []dbus.ConnOption{dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())}
-	for private = private && os.Geteuid() == 0; private; {
+	private = private && os.Geteuid() == 0
+	for private {
 		conn, err := dialPrivate(s.wanted, options)
 		if err == nil {
 			return conn, false, nil

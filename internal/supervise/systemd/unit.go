@@ -105,7 +105,7 @@ func DropInText(paths state.Paths, rec *state.Record) string {
 	b.WriteString("\n[Service]\n")
 	fmt.Fprintf(&b, "LogExtraFields=%s=%s\n", idField, rec.MachineID)
 	if hasAlias(paths, rec) { // journalctl(1) has no aliases: what root's programs say of a unit it has
-		fmt.Fprintf(&b, "LogExtraFields=OBJECT_SYSTEMD_UNIT=%s\n", alias(rec.Name))
+		fmt.Fprintf(&b, "LogExtraFields=OBJECT_SYSTEMD_UNIT=%s\n", NixosUnit(rec.Name))
 	}
 	fmt.Fprintf(&b, "TimeoutStartSec=%s\n", startLimit(rec.Spec.TimeoutStartSec))
 	for _, l := range limitLines(rec.Spec.Limits) {
